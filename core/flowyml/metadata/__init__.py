@@ -1,0 +1,1 @@
+"""What happened: runs, steps, artifacts, lineage, deliveries, decisions."""

@@ -1,0 +1,300 @@
+"""The metadata store: the one face of everything that is written down about runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
+from datetime import UTC, datetime
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from attrs import frozen
+
+from flowyml.metadata.artifacts import ArtifactTable
+from flowyml.metadata.database import Database
+from flowyml.metadata.deliveries import DeliveryTable
+from flowyml.metadata.history import HistoryTable
+from flowyml.metadata.leases import LeaseTable
+from flowyml.metadata.lineage import LineageTable
+from flowyml.metadata.references import References
+from flowyml.metadata.rows import (
+    ArtifactRecord,
+    DeliveryRecord,
+    LineageEdge,
+    ModelEvent,
+    RunRecord,
+    StepRecord,
+)
+from flowyml.metadata.runs import RunTable
+from flowyml.metadata.steps import StepTable
+from flowyml.records import RunStatus, StepStatus
+
+__all__ = ["MetadataStore"]
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+@frozen(eq=False)
+class MetadataStore:
+    """Runs, steps, artifacts, lineage, deliveries, leases and model histories of one project.
+
+    Threads may share one object, and any number of processes of one machine may use one file; it
+    does not belong on a network drive. What a method wrote is safe from a killed process when the
+    method returns, or inside `transaction`, when the block ends. Every method raises
+    `MetadataError` when the file cannot be read or written.
+    """
+
+    _database: Database
+    _runs: RunTable
+    _steps: StepTable
+    _artifacts: ArtifactTable
+    _lineage: LineageTable
+    _references: References
+    _deliveries: DeliveryTable
+    _leases: LeaseTable
+    _history: HistoryTable
+
+    @classmethod
+    def open(cls, path: Path, *, clock: Callable[[], datetime] = _now) -> Self:
+        """Open a store, after making its folder and its tables where they are missing.
+
+        Args:
+            path: The SQLite file.
+            clock: Tells the time, aware of its zone.
+
+        Raises:
+            MetadataError: The file is none of ours, damaged, of a newer version, or not writable.
+        """
+        database = Database.open(path)
+        lineage = LineageTable(database)
+        artifacts = ArtifactTable(database, lineage)
+        runs = RunTable(database, clock)
+        return cls(
+            database,
+            runs,
+            StepTable(database, clock),
+            artifacts,
+            lineage,
+            References(artifacts, runs),
+            DeliveryTable(database),
+            LeaseTable(database, clock),
+            HistoryTable(database),
+        )
+
+    def close(self) -> None:
+        """Close the store; closing it again does nothing."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def transaction(self) -> AbstractContextManager[None]:
+        """Group writes: all that is written in the block is kept, or nothing.
+
+        A block inside another joins it; when the inner one fails, nothing of the outer one is kept.
+        Other threads and processes wait meanwhile, so nothing slow belongs in it.
+        """
+        return self._database.transaction()
+
+    def add_run(self, run: RunRecord) -> None:
+        """Add a run; its id must be new."""
+        self._runs.add(run)
+
+    def set_run_status(self, run_id: str, status: RunStatus, *, error: str | None = None) -> None:
+        """Say how a run stands; every status but ``running`` ends it now.
+
+        Raises:
+            NotFoundError: There is no run with exactly this id.
+        """
+        self._runs.set_status(run_id, status, error)
+
+    def run(self, reference: str) -> RunRecord:
+        """Return a run by its id, or by the beginning of its id where only one begins like this.
+
+        Raises:
+            NotFoundError: No run, or more than one, is meant.
+        """
+        return self._runs.find(reference)
+
+    def runs(
+        self,
+        *,
+        pipeline: str | None = None,
+        status: RunStatus | None = None,
+        limit: int | None = None,
+    ) -> list[RunRecord]:
+        """Return runs, the newest first."""
+        return self._runs.newest(pipeline, status, limit)
+
+    def add_steps(self, run_id: str, names: Iterable[str]) -> None:
+        """Add pending steps to a run; one that is there already stays as it is."""
+        self._steps.add(run_id, names)
+
+    def start_step(self, run_id: str, step: str) -> None:
+        """Say that a step begins, or is tried again: running, one more attempt, no error.
+
+        Raises:
+            NotFoundError: The run has no such step.
+        """
+        self._steps.start(run_id, step)
+
+    def set_step_status(
+        self,
+        run_id: str,
+        step: str,
+        status: StepStatus,
+        *,
+        error: str | None = None,
+        cached_from: str | None = None,
+        note: str | None = None,
+    ) -> None:
+        """Say how a step stands.
+
+        Args:
+            run_id: Id of the run.
+            step: Name of the step.
+            status: ``pending`` and ``running`` have no end; any other ends the step now, unless it
+                has ended before.
+            error: What went wrong; None takes away what was there.
+            cached_from: Run whose outputs were used; None leaves what is there.
+            note: Why it was cached, or why not; None leaves what is there.
+
+        Raises:
+            NotFoundError: The run has no such step.
+        """
+        self._steps.set_status(
+            run_id, step, status, error=error, cached_from=cached_from, note=note
+        )
+
+    def steps(self, run_id: str) -> list[StepRecord]:
+        """Return the steps of a run in the order in which they were added."""
+        return self._steps.of_run(run_id)
+
+    def add_artifact(self, artifact: ArtifactRecord, parents: Sequence[int]) -> int:
+        """Add an artifact and what it was made from.
+
+        The same run, step and output again, which is the step run again, takes the place of what
+        was there and keeps its id.
+
+        Args:
+            artifact: The artifact; its ``artifact_id`` is not looked at.
+            parents: Ids of the artifacts that it was made from.
+
+        Returns:
+            Its id.
+        """
+        return self._artifacts.add(artifact, parents)
+
+    def artifact(self, artifact_id: int) -> ArtifactRecord:
+        """Return an artifact by its id.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        return self._artifacts.get(artifact_id)
+
+    def artifacts(
+        self,
+        *,
+        run_id: str | None = None,
+        step: str | None = None,
+        name: str | None = None,
+        type: str | None = None,  # noqa: A002  # the record's word, and the command line's
+        limit: int | None = None,
+    ) -> list[ArtifactRecord]:
+        """Return artifacts, the newest first."""
+        return self._artifacts.newest(run_id=run_id, step=step, name=name, type=type, limit=limit)
+
+    def artifact_by_digest(self, digest: str) -> ArtifactRecord | None:
+        """Return the newest artifact with this digest, if there is one."""
+        return self._artifacts.newest_where("digest = ?", (digest,))
+
+    def find_artifact(self, reference: str) -> ArtifactRecord:
+        """Return the artifact that a user means.
+
+        Args:
+            reference: Its id, URI, ``RUN/output``, name or digest; a unique beginning of a run's id
+                or of a digest will do. Of several with one name or URI the newest is meant.
+
+        Raises:
+            NotFoundError: No artifact, or more than one, is meant.
+        """
+        return self._references.find(reference)
+
+    def knows_digest(self, digest: str) -> bool:
+        """Whether a run of this project stored an artifact with this digest."""
+        return self._artifacts.knows_digest(digest)
+
+    def lineage(self, artifact_id: int, *, depth: int | None = None) -> list[LineageEdge]:
+        """Return the edges to all ancestors and all descendants of an artifact.
+
+        Args:
+            artifact_id: The artifact.
+            depth: How many generations to follow each way; None for all.
+        """
+        return self._lineage.around(artifact_id, depth)
+
+    def add_deliveries(self, deliveries: Sequence[DeliveryRecord]) -> None:
+        """Add deliveries; one whose key is there already stays as it is."""
+        self._deliveries.add(deliveries)
+
+    def update_delivery(self, delivery: DeliveryRecord) -> None:
+        """Write down how the delivery with this key stands.
+
+        Raises:
+            NotFoundError: There is none.
+        """
+        self._deliveries.update(delivery)
+
+    def delivery(self, key: str) -> DeliveryRecord | None:
+        """Return the delivery with this key, if there is one."""
+        return self._deliveries.get(key)
+
+    def deliveries(self, run_id: str) -> list[DeliveryRecord]:
+        """Return the deliveries of a run in the order in which they were added."""
+        return self._deliveries.of_run(run_id)
+
+    def debts(self, run_id: str | None = None) -> list[DeliveryRecord]:
+        """Return the deliveries that a run, or that all runs together, still owe."""
+        return self._deliveries.debts(run_id)
+
+    def acquire_lease(self, run_id: str, owner: str, seconds: float) -> bool:
+        """Take a run for a while; False where another owner has it.
+
+        Args:
+            run_id: Id of the run.
+            owner: Names one process, and no other ever.
+            seconds: How long, unless it is renewed.
+        """
+        return self._leases.acquire(run_id, owner, seconds)
+
+    def renew_lease(self, run_id: str, owner: str, seconds: float) -> bool:
+        """Keep a run for this long from now; False where another owner has taken it."""
+        return self._leases.renew(run_id, owner, seconds)
+
+    def release_lease(self, run_id: str, owner: str) -> bool:
+        """Give a run back; False where it is not this owner's."""
+        return self._leases.release(run_id, owner)
+
+    def append_event(self, event: ModelEvent) -> ModelEvent:
+        """Add an entry to a model's history; return it with its sequence and hashes."""
+        return self._history.append(event)
+
+    def events(self, model: str) -> list[ModelEvent]:
+        """Return a model's history, the oldest entry first."""
+        return self._history.of_model(model)
+
+    def verify_history(self, model: str) -> int | None:
+        """Return the sequence of the first entry that is missing or wrong; None if all is well."""
+        return self._history.verify(model)

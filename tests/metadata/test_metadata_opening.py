@@ -1,0 +1,282 @@
+"""A store opens what is its own, and says plainly what it cannot use."""
+
+from __future__ import annotations
+
+import os
+import re
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+from tests.metadata.metadata_samples import a_run, an_artifact
+
+from flowyml.errors import MetadataError, NotFoundError
+from flowyml.metadata.database import Database, _use_log
+from flowyml.metadata.schema import MIGRATIONS
+from flowyml.metadata.store import MetadataStore
+
+
+def test_the_folder_and_the_tables_are_made(path: Path) -> None:
+    """A store is there after it was opened once."""
+    MetadataStore.open(path).close()
+
+    with MetadataStore.open(path) as store:
+        assert store.runs() == []
+
+
+def test_an_empty_file_is_a_new_store(path: Path) -> None:
+    """A file that a killed process had made but not filled is used."""
+    path.parent.mkdir()
+    path.touch()
+
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+        assert store.run("run-1") == a_run()
+
+
+def test_the_file_uses_the_log_and_waits_for_no_disk_at_commit(store: MetadataStore) -> None:
+    """Journal, durability, references and version are what the documentation says."""
+    said = {
+        name: store._database.row(f"PRAGMA {name}")
+        for name in ("journal_mode", "synchronous", "foreign_keys", "user_version")
+    }
+
+    assert said == {
+        "journal_mode": ("wal",),
+        "synchronous": (1,),
+        "foreign_keys": (1,),
+        "user_version": (len(MIGRATIONS),),
+    }
+
+
+def test_closing_twice_does_nothing(path: Path) -> None:
+    """A store may be closed by hand inside a `with`."""
+    with MetadataStore.open(path) as store:
+        store.close()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda store: store.runs(),
+        lambda store: store.add_run(a_run()),
+        lambda store: store.transaction().__enter__(),
+    ],
+    ids=["read", "write", "transaction"],
+)
+def test_a_closed_store_says_so(path: Path, use: Callable[[MetadataStore], object]) -> None:
+    """What is done with a closed store names the file and the reason."""
+    store = MetadataStore.open(path)
+    store.close()
+
+    with pytest.raises(MetadataError, match=f"{re.escape(str(path))}.*closed"):
+        use(store)
+
+
+def test_a_store_that_is_closed_in_a_block_says_so_and_keeps_nothing(path: Path) -> None:
+    """Closing in the middle of a transaction takes it back, with an error."""
+    store = MetadataStore.open(path)
+
+    def write_and_close() -> None:
+        with store.transaction():
+            store.add_run(a_run())
+            store.close()
+
+    with pytest.raises(MetadataError, match="closed"):
+        write_and_close()
+
+    with MetadataStore.open(path) as again:
+        assert again.runs() == []
+
+
+def _as_text(path: Path) -> None:
+    path.write_text("runs: []\n" * 1000)
+
+
+def _as_short_text(path: Path) -> None:
+    path.write_text("runs: []\n")
+
+
+def _as_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def _of_another_program(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("CREATE TABLE notes (text TEXT)")
+        connection.execute("INSERT INTO notes VALUES ('mine')")
+        connection.commit()
+
+
+def _of_a_marked_program(path: Path) -> None:
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA application_id = 252006673")
+        connection.commit()
+
+
+def _newer(path: Path) -> None:
+    MetadataStore.open(path).close()
+    with closing(sqlite3.connect(path)) as connection:
+        connection.execute("PRAGMA user_version = 99")
+
+
+def _truncated(path: Path) -> None:
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+    os.truncate(path, path.stat().st_size // 2)
+
+
+def _cut_in_the_header(path: Path) -> None:
+    MetadataStore.open(path).close()
+    os.truncate(path, 60)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (_as_text, "is not a metadata store.*move it away"),
+        (_as_short_text, "is not a metadata store.*move it away"),
+        (_as_folder, "cannot be opened; make sure that it is a file"),
+        (_of_another_program, "of another program.*move it away"),
+        (_of_a_marked_program, "of another program.*move it away"),
+        (_newer, "schema version 99.*knows up to 1.*pip install --upgrade flowyml"),
+        (_truncated, "is damaged; restore it from a backup"),
+        (_cut_in_the_header, "is damaged; restore it from a backup"),
+    ],
+)
+def test_a_file_that_cannot_be_used_is_named_and_left_as_it_is(
+    path: Path, spoil: Callable[[Path], None], says: str
+) -> None:
+    """The message names the file, the reason and the way out; not a byte of the file changes."""
+    path.parent.mkdir()
+    spoil(path)
+    before = path.read_bytes() if path.is_file() else None
+
+    with pytest.raises(MetadataError, match=says) as raised:
+        MetadataStore.open(path)
+
+    assert str(path) in str(raised.value)
+    assert (path.read_bytes() if path.is_file() else None) == before
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    """A project below something that is no folder has no place for a store."""
+    (tmp_path / "file").touch()
+    path = tmp_path / "file" / ".flowyml" / "metadata.db"
+
+    with pytest.raises(MetadataError, match=re.escape(str(path.parent))) as raised:
+        MetadataStore.open(path)
+
+    assert "choose a project folder that may be written" in str(raised.value)
+    assert isinstance(raised.value.__cause__, OSError)
+
+
+def test_a_file_that_may_not_be_written_shows_at_opening(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that can be read but not written is refused before a run begins."""
+    MetadataStore.open(path).close()
+    connect = sqlite3.connect
+
+    def connect_to_read(path: Path, **options: object) -> sqlite3.Connection:
+        # Stands for a disk that is mounted to be read: permissions do not stop the root user.
+        return connect(f"file:{path}?mode=ro", uri=True, isolation_level=None)
+
+    monkeypatch.setattr("flowyml.metadata.database.sqlite3.connect", connect_to_read)
+
+    with pytest.raises(MetadataError, match="may not be written; change the permissions"):
+        MetadataStore.open(path)
+
+
+def test_damage_inside_the_file_is_said_when_it_is_met(path: Path) -> None:
+    """Pages of rubbish in the middle are an error that names the file, not a wrong answer."""
+    with MetadataStore.open(path) as store, store.transaction():
+        store.add_run(a_run())
+        for number in range(300):
+            store.add_artifact(an_artifact(f"output-{number}"), [])
+    with path.open("r+b") as file:
+        file.seek(path.stat().st_size // 2)
+        file.write(b"\xff" * 40_000)
+
+    with MetadataStore.open(path) as store, pytest.raises(MetadataError, match="is damaged"):
+        store.artifacts()
+
+
+def test_a_holder_of_the_lock_that_does_not_let_go_is_said(path: Path) -> None:
+    """A writer gives up after a while, and says that another process holds the file."""
+    with (
+        closing(Database.open(path)) as holder,
+        closing(Database.open(path, patience=0.05)) as waiter,
+        holder.transaction(),
+        pytest.raises(MetadataError, match=r"held by another process.*wait for it"),
+        waiter.transaction(),
+    ):
+        pass
+
+
+def test_switching_to_the_log_waits_for_its_turn(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where SQLite gives up at once, because two switch at the same time, opening tries again."""
+    path.parent.mkdir()
+    with (
+        closing(sqlite3.connect(path, isolation_level=None)) as other,
+        closing(sqlite3.connect(path, isolation_level=None)) as connection,
+    ):
+        waits: list[float] = []
+
+        def let_the_other_finish(seconds: float) -> None:
+            waits.append(seconds)
+            other.execute("COMMIT")
+
+        monkeypatch.setattr("flowyml.metadata.database.time.sleep", let_the_other_finish)
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(sqlite3.OperationalError, match="locked"):
+            _use_log(connection, deadline=0)
+        assert waits == []
+
+        assert _use_log(connection, deadline=time.monotonic() + 60) == "wal"
+        assert len(waits) == 1
+
+
+def test_readers_do_not_wait_for_a_writer(path: Path) -> None:
+    """While one process writes, another reads what was committed before."""
+    with MetadataStore.open(path) as writer, MetadataStore.open(path) as reader:
+        with writer.transaction():
+            writer.add_run(a_run())
+            assert reader.runs() == []
+        assert reader.runs() == [a_run()]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system has no fork")
+def test_a_fork_is_told_to_open_its_own(store: MetadataStore) -> None:
+    """A connection that is carried over a fork could damage the file, so it is refused."""
+    store.add_run(a_run())
+    read, write = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            store.runs()
+        except MetadataError as error:
+            os.write(write, str(error).encode())
+        finally:
+            os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    with os.fdopen(read, encoding="utf-8") as pipe:
+        said = pipe.read()
+
+    assert "open the store again" in said
+    assert store.runs() == [a_run()]
+
+
+def test_odd_text_is_refused_with_the_thing_that_it_belongs_to(store: MetadataStore) -> None:
+    """Text that UTF-8 cannot hold is an error that names the run, and nothing is written."""
+    with pytest.raises(MetadataError, match=r"the run 'odd-.*was not recorded"):
+        store.add_run(a_run("odd-\udc80"))
+
+    with pytest.raises(NotFoundError):
+        store.run("odd-")
