@@ -1,0 +1,171 @@
+"""From a value to the draft of its manifest and the function that writes its files."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import Any
+
+import attrs
+from attrs import frozen
+
+from flowyml.artifacts import Artifact, detect_format
+from flowyml.errors import SerializationError
+from flowyml.records import Manifest, Producer
+from flowyml.serialization.catalog import automatic, by_format
+from flowyml.serialization.classes import place_of
+from flowyml.serialization.contract import PickleWarning, RefusedError, Serializer, Write
+from flowyml.serialization.tagged import encode
+
+__all__ = ["Packed", "pack", "serializer_name"]
+
+
+@frozen
+class Packed:
+    """A value that is ready to be stored.
+
+    Attributes:
+        manifest: What it is, still without its files.
+        write: Writes its files; may be called once for each attempt.
+    """
+
+    manifest: Manifest
+    write: Write
+
+
+def pack(
+    value: object,
+    *,
+    type_name: str,
+    name: str,
+    producer: Producer | None,
+    key: str | None,
+    format: str | None = None,  # noqa: A002  # the word of rules and of `Dataset.format`
+) -> Packed:
+    """Find the format for a value and prepare it for storing.
+
+    Args:
+        value: An artifact, or any other value.
+        type_name: The type that it was routed as.
+        name: Name for an artifact that has none of its own.
+        producer: Where it comes from.
+        key: Idempotency key of the delivery that stores it.
+        format: The format that a rule asks for; else an artifact's own ``format`` counts.
+
+    Raises:
+        SerializationError: No format holds the value exactly, or the one asked for does not.
+
+    Warns:
+        PickleWarning: It had to be cloudpickle.
+    """
+    artifact = value if isinstance(value, Artifact) else None
+    data = artifact.data if artifact else value
+    serializer, write = _choose(data, format or _own_format(artifact))
+    manifest = Manifest(
+        type=type_name,
+        python_type=place_of(type(data)),
+        artifact_class=place_of(type(artifact)) if artifact else None,
+        serializer=serializer.name,
+        serializer_version=serializer.version,
+        files=(),
+        name=(artifact.name if artifact else None) or name,
+        created_at=datetime.now(UTC),
+        version=artifact.version if artifact else None,
+        properties=_facts(artifact, "property", _properties(artifact)) if artifact else {},
+        metadata=_facts(artifact, "metadata", artifact.metadata) if artifact else {},
+        producer=producer,
+        key=key,
+    )
+    return Packed(manifest, write)
+
+
+def serializer_name(cls: type, format: str | None = None) -> str:  # noqa: A002
+    """Return the format that values of a class get first, from the class alone.
+
+    Args:
+        cls: Class of the value.
+        format: The format that a rule asks for.
+
+    Raises:
+        SerializationError: There is no such format for this class.
+    """
+    if issubclass(cls, Artifact):
+        return format or ("json" if issubclass(cls, Mapping) else "decided by the value")
+    if format:
+        return by_format(cls, format).name
+    first = next(automatic(cls), None)
+    if first is None:
+        message = f"a {cls.__module__}.{cls.__qualname__} cannot be stored in any format"
+        raise SerializationError(message)
+    return first.name
+
+
+def _own_format(artifact: Artifact | None) -> str | None:
+    """Return the format that an artifact asks for; one that was only detected is no wish."""
+    wanted: str | None = getattr(artifact, "format", None)
+    return None if artifact and wanted == detect_format(type(artifact.data)) else wanted
+
+
+def _choose(data: object, wanted: str | None) -> tuple[Serializer, Write]:
+    cls = type(data)
+    if wanted:
+        serializer = by_format(cls, wanted)
+        return serializer, serializer.writer(data)
+    reasons: list[str] = []
+    for serializer in automatic(cls):
+        try:
+            write = serializer.writer(data)
+        except RefusedError:
+            raise
+        except SerializationError as error:
+            reasons.append(f"{serializer.name}: {error}")
+        else:
+            if serializer.name == "cloudpickle":
+                _warn(cls, reasons)
+            return serializer, write
+    why = "; ".join(reasons) or "it is no value that could be written down"
+    message = f"a {cls.__module__}.{cls.__qualname__} cannot be stored: {why}"
+    raise SerializationError(message)
+
+
+def _warn(cls: type, reasons: list[str]) -> None:
+    because = f" ({'; '.join(reasons)})" if reasons else ""
+    message = (
+        f"a {cls.__module__}.{cls.__qualname__} is stored with cloudpickle, which only this "
+        f"project reads back{because}; a format for its class would be safer"
+    )
+    warnings.warn(message, PickleWarning, stacklevel=4)
+
+
+def _properties(artifact: Artifact) -> dict[str, Any]:
+    """Return the artifact's own fields, with those that were emptied although they have a default.
+
+    An empty ``name`` is among them: the manifest's own name is that of the output then.
+    """
+    properties = artifact.properties()
+    common = {a.name for a in attrs.fields(Artifact)}
+    for a in attrs.fields(type(artifact)):
+        if a.name not in common and a.name not in properties:
+            value = getattr(artifact, a.name)
+            if value != _default(a.default, artifact):
+                properties[a.name] = value
+    return properties if artifact.name else {**properties, "name": artifact.name}
+
+
+def _default(default: Any, artifact: Artifact) -> object:
+    if not isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # attrs calls it a function
+        return default
+    return default.factory(artifact) if default.takes_self else default.factory()
+
+
+def _facts(artifact: Artifact | None, kind: str, facts: dict[str, Any]) -> dict[str, Any]:
+    try:
+        encoded: dict[str, Any] = encode(facts)
+    except SerializationError as cause:
+        message = (
+            f"{type(artifact).__name__}: the {kind} {cause}; "
+            "keep numbers, text, dates and collections of them there"
+        )
+        raise SerializationError(message) from cause
+    return encoded

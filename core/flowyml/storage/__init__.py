@@ -1,0 +1,1 @@
+"""The layout of a stored artifact, and the engine that all stores share."""
