@@ -1,0 +1,3 @@
+"""Azure Blob Storage for FlowyML."""
+
+__version__ = "3.0.0"

@@ -1,0 +1,119 @@
+"""The project's commands.
+
+``nox`` alone is what "the tests" means: tests, lint, types and contracts on the Python it runs on.
+``nox --list`` shows the rest; ``nox -s tests -P 3.13`` runs the tests on another Python.
+"""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import nox
+
+nox.needs_version = ">=2025.10.14"
+nox.options.default_venv_backend = "uv|virtualenv"
+
+PROJECT = nox.project.load_toml("pyproject.toml")
+PLUGINS = sorted(path.parent.name for path in Path().glob("flowyml-*/pyproject.toml"))
+INSTALLS = {
+    "plain": (".",),
+    "editable": ("-e", "."),
+    "wheel": ("dist/flowyml-*.whl",),
+    "sdist": ("dist/flowyml-*.tar.gz",),
+}
+PIPELINE = """\
+from flowyml import Pipeline, step
+
+@step
+def answer() -> dict[str, int]:
+    return {"answer": 42}
+
+pipeline = Pipeline("smoke")
+pipeline.add_step(answer)
+"""
+
+
+def group(*names: str) -> tuple[str, ...]:
+    """Return the requirements of dependency groups, for every installer alike."""
+    return nox.project.dependency_groups(PROJECT, *names)
+
+
+def built(pattern: str) -> str:
+    """Return the one file that ``nox -s build`` left under this pattern."""
+    (path,) = Path().glob(pattern)
+    return str(path)
+
+
+def install_workspace(session: nox.Session) -> None:
+    """Install all packages editable; the plugins without their SDKs, which no check needs."""
+    session.install("-e", ".[testing,examples]")
+    session.install("--no-deps", *(word for plugin in PLUGINS for word in ("-e", plugin)))
+
+
+@nox.session
+@nox.parametrize("package", [nox.param(".", id="core"), *(nox.param(p, id=p) for p in PLUGINS)])
+def tests(session: nox.Session, package: str) -> None:
+    """Run one package's tests where only it and the core are installed."""
+    plugin = () if package == "." else ("-e", package)
+    session.install("-e", ".[testing,examples]", *plugin, *group("test"))
+    folders = [f"{package}/tests"] if plugin else []
+    session.run("pytest", "-c", "pyproject.toml", *folders, *session.posargs)
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Check the style and the format of every file."""
+    session.install(*group("lint"))
+    session.run("ruff", "check", *session.posargs)
+    session.run("ruff", "format", "--check")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Check the types of every package, its tests and the examples."""
+    install_workspace(session)
+    session.install("nox", *group("types", "test"))
+    session.run("mypy", *session.posargs)
+
+
+@nox.session
+def contracts(session: nox.Session) -> None:
+    """Check which room may import from which."""
+    install_workspace(session)
+    session.install(*group("contracts"))
+    # The cache misses an import that was written before the module it names.
+    session.run("lint-imports", "--no-cache", "--no-logo", *session.posargs)
+
+
+@nox.session(default=False)
+def coverage(session: nox.Session) -> None:
+    """Say which lines the core's tests leave out."""
+    session.install("-e", ".[testing,examples]", *group("test"))
+    session.run("coverage", "erase")
+    session.run("coverage", "run", "-m", "pytest", *session.posargs)
+    session.run("coverage", "combine", "--quiet")
+    session.run("coverage", "report")
+
+
+@nox.session(default=False)
+def build(session: nox.Session) -> None:
+    """Build every package into dist/, then try each way to install the core."""
+    session.install("build[uv]")
+    shutil.rmtree("dist", ignore_errors=True)
+    for package in (".", *PLUGINS):
+        session.run("python", "-m", "build", "--installer", "uv", "--outdir", "dist", package)
+    for way in INSTALLS:
+        session.notify(f"install({way})")
+
+
+@nox.session(default=False, venv_backend="venv")
+@nox.parametrize("way", [nox.param(way, id=way) for way in INSTALLS])
+def install(session: nox.Session, way: str) -> None:
+    """Install the core as a user would, with the pip of an empty environment, and run it."""
+    session.install(*(built(word) if "*" in word else word for word in INSTALLS[way]))
+    with tempfile.TemporaryDirectory() as folder, session.chdir(folder):
+        Path("pipeline.py").write_text(PIPELINE)
+        session.run("flowyml", "--version")
+        session.run("flowyml", "run", "pipeline.py")

@@ -1,0 +1,1 @@
+"""The backends on this machine: store, registry, endpoint and orchestrator."""
