@@ -14,6 +14,7 @@ from typing import Any, Literal
 from attrs import field, frozen
 
 __all__ = [
+    "Check",
     "DeliveryContext",
     "DeliveryStatus",
     "Deployment",
@@ -103,6 +104,22 @@ class DeliveryContext:
     run: RunInfo
     producer: Producer
     attempt: int = 1
+
+
+@frozen
+class Check:
+    """One thing that ``flowyml stack doctor`` looked at.
+
+    Attributes:
+        name: What was looked at (``bucket``, ``credentials``).
+        message: What was found, for people.
+        fix: What to do about it, where it is not as it should be.
+    """
+
+    name: str
+    ok: bool
+    message: str
+    fix: str | None = None
 
 
 @frozen

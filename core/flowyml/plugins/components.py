@@ -1,0 +1,178 @@
+"""Base classes of components: one for each role.
+
+A component is an attrs class. Its fields are its configuration: the YAML mapping below its role is
+structured into them, a field without a default is required, a `pathlib.Path` is taken relative to
+the file that names it, and a field with ``repr=False`` is a secret that is never shown. Its methods
+marked ``@hookimpl`` are its work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future
+from typing import ClassVar, Protocol, Self
+
+from attrs import define
+
+from flowyml.plugins.markers import hookimpl
+from flowyml.records import Check, DeliveryContext, RunInfo, StepOutcome, StepTask, StoredArtifact
+from flowyml.storage.files import FileSource, StoreRequest
+from flowyml.storage.folders import ArtifactFolders
+
+__all__ = [
+    "ArtifactStore",
+    "Component",
+    "ExperimentTracker",
+    "Extension",
+    "ModelDeployer",
+    "ModelRegistry",
+    "Orchestrator",
+    "StepExecutor",
+]
+
+
+@define(slots=False)
+class Component:
+    """Does the work of one role of a stack.
+
+    Attributes:
+        role: The role it fills; the entry-point group is ``flowyml.<role>``.
+        reads_schemes: Schemes of the stores whose URIs it can read (``{"gs"}``); None for any.
+    """
+
+    role: ClassVar[str]
+    reads_schemes: ClassVar[frozenset[str] | None] = None
+
+    def beside(self, others: Sequence[Component]) -> Self:
+        """Return this component completed from the others of its stack.
+
+        A registry may take the project that only the store names. Called once, when the stack is
+        built; what the user wrote for this component goes first. Nothing is missing by default.
+
+        Args:
+            others: The other components, as their own configuration made them.
+        """
+        del others
+        return self
+
+    def preflight(self) -> None:
+        """Check cheaply, before a run starts, that this component can do its work.
+
+        Raises:
+            ConfigurationError: Its configuration points at nothing.
+            DeliveryError: Its backend cannot be reached, or refuses.
+        """
+
+    def diagnose(self) -> Sequence[Check]:
+        """Look at packages, credentials, reachability and permissions for `stack doctor`.
+
+        Returns:
+            One finding for each thing looked at. What is wrong is in the findings, not raised.
+        """
+        return ()
+
+
+@define(slots=False)
+class ArtifactStore(Component):
+    """Keeps artifacts in folders of an fsspec filesystem.
+
+    A subclass gives its configuration as fields and overrides `folders`. A store that is not built
+    on fsspec overrides the hooks instead.
+    """
+
+    role: ClassVar[str] = "artifact_store"
+
+    def folders(self) -> ArtifactFolders:
+        """Return the layout engine over this store's filesystem and root; cache it."""
+        message = f"{type(self).__name__} overrides neither folders() nor the hooks of its role"
+        raise NotImplementedError(message)
+
+    def root_uri(self) -> str:
+        """Return the URI below which this store keeps everything, without asking the backend."""
+        return self.folders().uri
+
+    @hookimpl
+    def store_artifact(self, request: StoreRequest, context: DeliveryContext) -> StoredArtifact:
+        """Stage, write, commit."""
+        return self.folders().store(request, key=context.key)
+
+    @hookimpl
+    def load_artifact(self, uri: str) -> FileSource:
+        """Open by URI."""
+        return self.folders().load(uri)
+
+    @hookimpl
+    def list_artifacts(self, prefix: str) -> Iterable[StoredArtifact]:
+        """List what is committed."""
+        return self.folders().list(prefix)
+
+    @hookimpl
+    def delete_artifact(self, uri: str) -> bool:
+        """Delete, manifest first."""
+        return self.folders().delete(uri)
+
+
+@define(slots=False)
+class ExperimentTracker(Component):
+    """Shows metrics and parameters to people."""
+
+    role: ClassVar[str] = "experiment_tracker"
+
+
+@define(slots=False)
+class ModelRegistry(Component):
+    """Gives stored models names and versions."""
+
+    role: ClassVar[str] = "model_registry"
+
+
+@define(slots=False)
+class ModelDeployer(Component):
+    """Serves registered models at endpoints."""
+
+    role: ClassVar[str] = "model_deployer"
+
+
+@define(slots=False)
+class Extension(Component):
+    """Wraps or observes the hooks of other components."""
+
+    role: ClassVar[str] = "extension"
+
+
+class StepExecutor(Protocol):
+    """Runs the steps of one run, wherever that is.
+
+    Attributes:
+        in_process: Whether ``work`` runs in the calling process, so that steps can hand each other
+            live objects.
+    """
+
+    in_process: bool
+
+    def submit(
+        self, work: Callable[[StepTask], StepOutcome], task: StepTask
+    ) -> Future[StepOutcome]:
+        """Start a step.
+
+        Args:
+            work: Runs a task. An executor in the same process calls it; any other runs
+                ``python -m flowyml.pipelines.worker`` with the task as JSON where the step
+                belongs, and ignores it.
+            task: The step. It is all that another machine needs to know.
+        """
+
+    def close(self) -> None:
+        """Give back threads, processes and machines; running steps are told to stop."""
+
+
+@define(slots=False)
+class Orchestrator(Component):
+    """Decides where steps run."""
+
+    role: ClassVar[str] = "orchestrator"
+
+    @hookimpl
+    def open_executor(self, run: RunInfo) -> StepExecutor:
+        """Open whatever runs the steps of one run."""
+        raise NotImplementedError(run)
