@@ -46,6 +46,13 @@ def built(pattern: str) -> str:
     return str(path)
 
 
+def test_requirements(package: str) -> tuple[str, ...]:
+    """Return what the tests of one package need besides the package, its servers included."""
+    own = nox.project.load_toml(f"{package}/pyproject.toml").get("dependency-groups", {})
+    servers = () if package == "." or "test" not in own else own["test"]
+    return (*group("test"), *servers)
+
+
 def install_workspace(session: nox.Session) -> None:
     """Install all packages editable; the plugins without their SDKs, which no check needs."""
     session.install("-e", ".[testing,examples]")
@@ -57,9 +64,16 @@ def install_workspace(session: nox.Session) -> None:
 def tests(session: nox.Session, package: str) -> None:
     """Run one package's tests where only it and the core are installed."""
     plugin = () if package == "." else ("-e", package)
-    session.install("-e", ".[testing,examples]", *plugin, *group("test"))
+    session.install("-e", ".[testing,examples]", *plugin, *test_requirements(package))
     folders = [f"{package}/tests"] if plugin else []
     session.run("pytest", "-c", "pyproject.toml", *folders, *session.posargs)
+
+
+@nox.session(default=False, venv_backend="venv")
+def formats(session: nox.Session) -> None:
+    """Run the tests of every serializer where every library is installed that has one."""
+    session.install("-e", ".[testing,examples]", *group("test", "formats"))
+    session.run("pytest", "tests/serialization", *session.posargs)
 
 
 @nox.session
