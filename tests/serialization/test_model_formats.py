@@ -194,6 +194,59 @@ def test_safetensors_hold_a_dict_of_tensors(store: Any) -> None:
         store.save({"a": 1}, "safetensors")
 
 
+@pytest.mark.filterwarnings("default")  # Keras and its backend warn about each other
+def test_a_keras_model_predicts_the_same(store: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its archive names what is called when it is read, so it needs trust."""
+    monkeypatch.setenv("KERAS_BACKEND", "torch")
+    pytest.importorskip("torch")
+    keras = pytest.importorskip("keras")
+    layers = [keras.Input((3,)), keras.layers.Dense(4, "relu"), keras.layers.Dense(1)]
+    model = keras.Sequential(layers)
+    model.compile("adam", "mse")
+    rows = np.ones((5, 3), dtype="f4")
+    model.fit(rows, rows[:, :1], verbose=0)
+    again = store.again(Model(model), trusted=True)
+    assert again.framework == "keras"
+    assert again.data.optimizer.iterations == model.optimizer.iterations
+    assert np.array_equal(again.data.predict(rows, verbose=0), model.predict(rows, verbose=0))
+    with pytest.raises(TrustError):
+        store.again(model)
+    with pytest.raises(SerializationError, match="not built"):
+        store.save(keras.Sequential([keras.layers.Dense(1)]))
+
+
+@pytest.mark.filterwarnings("default")  # transformers warns about what is coming in torch
+def test_a_pretrained_model_reads_nothing_but_safetensors(store: Any) -> None:
+    """Nobody has to vouch for it: its weights are no pickle."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    size = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 11}
+    model = transformers.BertModel(transformers.BertConfig(intermediate_size=16, **size)).eval()
+    source = store.save(model)
+    assert source.manifest.serializer == "pretrained"
+    assert "pretrained/model.safetensors" in {file.name for file in source.manifest.files}
+    again = store.again(model)
+    tokens = torch.tensor([[1, 2, 3]])
+    assert type(again) is transformers.BertModel
+    assert torch.equal(again(tokens).pooler_output, model(tokens).pooler_output)
+
+
+@pytest.mark.filterwarnings("default")
+def test_a_tokenizer_splits_the_same(store: Any) -> None:
+    """With its vocabulary and its special tokens."""
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    tokenizers = pytest.importorskip("tokenizers")
+    inner = tokenizers.Tokenizer(
+        tokenizers.models.WordLevel({"[UNK]": 0, "good": 1, "day": 2}, unk_token="[UNK]")
+    )
+    inner.pre_tokenizer = tokenizers.pre_tokenizers.Whitespace()
+    tokenizer = transformers.PreTrainedTokenizerFast(tokenizer_object=inner, unk_token="[UNK]")
+    again = store.again(tokenizer)
+    assert type(again) is type(tokenizer)
+    assert again("good day sir")["input_ids"] == [1, 2, 0]
+
+
 def test_sparse_matrices_and_arrays_keep_their_kind(store: Any) -> None:
     """Format, matrix or array, dtype and content."""
     sparse = pytest.importorskip("scipy.sparse")

@@ -71,6 +71,7 @@ OFFERS: Mapping[str, Offer] = MappingProxyType(
             {**JSON, "torch": "torch_models:StateDict"},
             {"safetensors": "torch_models:Safetensors"},
         ),
+        "keras:Model": Offer({"keras": "keras_models:KerasArchive"}, last=False),
         "lightgbm:Booster": Offer({"lightgbm": "boosters:LightgbmText", **MODEL}),
         "lightgbm:LGBMModel": Offer(MODEL),
         "matplotlib:Figure": Offer({"figure": "pictures:Figure"}, last=False),
@@ -117,6 +118,11 @@ OFFERS: Mapping[str, Offer] = MappingProxyType(
         "sklearn:BaseEstimator": Offer(MODEL, SKOPS),
         "torch:Module": Offer({"torch": "torch_models:Torch"}, last=False),
         "torch:Tensor": Offer({"torch": "torch_models:Torch"}, last=False),
+        "transformers:PreTrainedModel": Offer(
+            {"pretrained": "pretrained:PretrainedModel"}, last=False
+        ),
+        "transformers:PreTrainedTokenizerBase": Offer({"pretrained": "pretrained:Pretrained"}),
+        "transformers:ProcessorMixin": Offer({"pretrained": "pretrained:Pretrained"}),
         "xgboost:Booster": Offer({"xgboost": "boosters:XgboostUbj", **MODEL}),
         "xgboost:XGBModel": Offer({"xgboost": "boosters:XgboostUbj", **MODEL}),
     }
