@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import attrs
@@ -149,3 +150,26 @@ def test_a_manifest_that_is_no_json_is_refused_by_name(store: MetadataStore) -> 
 
     with pytest.raises(MetadataError, match=re.escape(says)):
         store.add_artifact(an_artifact(manifest={"value": object()}), [])
+
+
+def test_what_was_collected_stays_in_the_records(store: MetadataStore, path: Path) -> None:
+    """Every artifact at the URI is marked with the time; the next opening still knows."""
+    parent = store.add_artifact(an_artifact("data"), [])
+    child = store.add_artifact(an_artifact("model"), [parent])
+
+    store.collect_artifact(store.artifact(parent).uri)
+
+    with MetadataStore.open(path) as later:
+        assert later.artifact(parent).collected_at is not None
+        assert later.artifact(child).collected_at is None
+        assert later.lineage(child) == [LineageEdge(parent, child)]
+
+
+def test_what_is_stored_again_is_no_longer_collected(store: MetadataStore) -> None:
+    """A step that ran again put its output back."""
+    artifact_id = store.add_artifact(an_artifact(), [])
+    store.collect_artifact(store.artifact(artifact_id).uri)
+
+    store.add_artifact(an_artifact(), [])
+
+    assert store.artifact(artifact_id).collected_at is None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -18,7 +19,7 @@ __all__ = ["ArtifactTable"]
 
 SELECT: Final = """
     SELECT run_id, pipeline, step, output, type, name, version, store, uri, digest, size, manifest,
-           created_at, id
+           created_at, id, collected_at
     FROM artifacts
 """
 
@@ -32,9 +33,11 @@ ADD: Final = """
 REPLACE: Final = """
     UPDATE artifacts
     SET pipeline = ?, type = ?, name = ?, version = ?, store = ?, uri = ?, digest = ?, size = ?,
-        manifest = ?, created_at = ?
+        manifest = ?, created_at = ?, collected_at = NULL
     WHERE run_id = ? AND step = ? AND output = ?
 """
+
+COLLECT: Final = "UPDATE artifacts SET collected_at = ? WHERE uri = ?"
 
 ROW_NUMBER: Final = "SELECT id FROM artifacts WHERE run_id = ? AND step = ? AND output = ?"
 
@@ -121,6 +124,10 @@ class ArtifactTable:
         row = self.database.row(f"{SELECT} WHERE {condition} ORDER BY id DESC LIMIT 1", values)
         return None if row is None else _artifact(row)
 
+    def collect(self, uri: str, at: datetime) -> None:
+        """Say that what lay at a URI was deleted; its rows stay."""
+        self.database.write(COLLECT, (to_micros(at), uri), about=f"the collection of {uri}")
+
     def knows_digest(self, digest: str) -> bool:
         """Whether an artifact with this digest was stored by a run of this project."""
         return self.database.row(KNOWS_DIGEST, (digest,)) is not None
@@ -160,4 +167,5 @@ def _artifact(row: Row) -> ArtifactRecord:
         manifest=from_json(row[11]),
         created_at=from_micros(row[12]),
         artifact_id=row[13],
+        collected_at=None if row[14] is None else from_micros(row[14]),
     )

@@ -75,6 +75,7 @@ class ArtifactRecord:
         store: Name of the store in the stack.
         manifest: The manifest as JSON, so that nothing has to be read from the store to tell what
             it is.
+        collected_at: When it was deleted from the store to make room; None while it is there.
     """
 
     run_id: str
@@ -91,6 +92,7 @@ class ArtifactRecord:
     manifest: dict[str, Any]
     created_at: datetime
     artifact_id: int = 0
+    collected_at: datetime | None = None
 
 
 @frozen

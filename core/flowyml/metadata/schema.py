@@ -164,7 +164,10 @@ HISTORY: Final = (
     """,
 )
 
-MIGRATIONS: Final[Migrations] = ((*RUNS, *ARTIFACTS, *DELIVERIES, *HISTORY),)
+COLLECTED: Final = ("ALTER TABLE artifacts ADD COLUMN collected_at INTEGER",)
+"""What `flowyml artifact gc` deleted keeps its row: it stays in the lineage of what is left."""
+
+MIGRATIONS: Final[Migrations] = ((*RUNS, *ARTIFACTS, *DELIVERIES, *HISTORY), COLLECTED)
 
 
 PROBE: Final = "DELETE FROM leases WHERE 0"

@@ -56,6 +56,7 @@ class MetadataStore:
     _deliveries: DeliveryTable
     _leases: LeaseTable
     _history: HistoryTable
+    _clock: Callable[[], datetime]
 
     @classmethod
     def open(cls, path: Path, *, clock: Callable[[], datetime] = _now) -> Self:
@@ -82,6 +83,7 @@ class MetadataStore:
             DeliveryTable(database),
             LeaseTable(database, clock),
             HistoryTable(database),
+            clock,
         )
 
     def close(self) -> None:
@@ -231,6 +233,10 @@ class MetadataStore:
             NotFoundError: No artifact, or more than one, is meant.
         """
         return self._references.find(reference)
+
+    def collect_artifact(self, uri: str) -> None:
+        """Say that the artifact at a URI is deleted now; its row stays, and its lineage with it."""
+        self._artifacts.collect(uri, self._clock())
 
     def knows_digest(self, digest: str) -> bool:
         """Whether a run of this project stored an artifact with this digest."""
