@@ -158,6 +158,8 @@ class Manifest:
         key: Idempotency key of the delivery that stored it.
         created_at: When the first byte was written.
         format_version: Version of this layout.
+        generation: Folder below the artifact's that holds the data files, where they replaced
+            others; empty where they lie beside ``artifact.json``. It is no part of the digest.
     """
 
     type: str
@@ -175,6 +177,7 @@ class Manifest:
     producer: Producer | None = None
     key: str | None = None
     format_version: int = 1
+    generation: str = ""
 
     @property
     def digest(self) -> str:

@@ -82,6 +82,8 @@ class StoreRequest:
         overwrite: Whether another artifact at this path may be replaced. One that was stored
             under the same idempotency key always may: nobody was told of it.
         filters: Extensions that wrap ``store_artifact`` append theirs before they yield.
+        find_copy: Given a digest, returns the URI of an artifact of this store that may have it,
+            or None: an object store then copies it on the server's side instead of uploading.
     """
 
     path: str
@@ -89,3 +91,4 @@ class StoreRequest:
     write: Callable[[FileSink], None]
     overwrite: bool = False
     filters: list[StreamFilter] = field(factory=list)
+    find_copy: Callable[[str], str | None] | None = None
