@@ -98,12 +98,15 @@ class DeliveryContext:
         run: The run that made the artifact.
         producer: The step and the output that made it.
         attempt: Counted from 1.
+        made_at: When the step handed the value over, the same for every attempt; None where nobody
+            wrote it down. A tracker dates a measurement with it, not with the attempt.
     """
 
     key: str
     run: RunInfo
     producer: Producer
     attempt: int = 1
+    made_at: datetime | None = None
 
 
 @frozen

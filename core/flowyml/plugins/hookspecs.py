@@ -126,6 +126,21 @@ class ExperimentTrackerSpec:
         """
 
     @hookspec(firstresult=True)
+    def log_metrics_batch(
+        self, batch: Sequence[tuple[Metrics, DeliveryContext]]
+    ) -> LoggedRun | None:
+        """Log many metrics of one run in one go: the points of a curve, or debts that are paid.
+
+        A tracker that leaves it out is given the metrics one by one.
+
+        Args:
+            batch: The numbers and the context of each, in the order they were made.
+
+        Returns:
+            The tracker's run, once it has all of them; None where the tracker has no such way.
+        """
+
+    @hookspec(firstresult=True)
     def log_parameters(self, parameters: Parameters, context: DeliveryContext) -> LoggedRun | None:
         """Log settings to the tracker's run for this pipeline run.
 
@@ -285,6 +300,13 @@ class Lifecycle:
     @hookspec
     def run_finished(self, run: RunInfo, status: RunStatus) -> None:
         """Tell that a run ended, and how."""
+
+    @hookspec
+    def artifact_stored(self, run: RunInfo, stored: StoredArtifact) -> None:
+        """Tell that an artifact of this run lies committed in a store.
+
+        Trackers link it to their run. It may be told twice, after an interruption.
+        """
 
     @hookspec
     def step_started(self, run: RunInfo, step: str) -> None:
