@@ -1,0 +1,185 @@
+"""From staged files to a committed artifact in a bucket.
+
+The data files first, ``artifact.json`` last: it is written only if the path is still in the state
+that was decided upon. On a free path the data files lie beside it under their own names, where
+serving backends look for them. What replaces another artifact goes to a folder of its own, a
+generation, so that the old one stays readable until the new manifest stands in place of its own.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final
+
+import attrs
+from attrs import frozen
+
+from flowyml.errors import DeliveryError
+from flowyml.records import Manifest, StoredFile
+from flowyml.storage.buckets import Bucket
+from flowyml.storage.committed import Committed, data_names, read_committed
+from flowyml.storage.intents import noted
+from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
+
+__all__ = ["LEFTOVER_AGE", "Commit"]
+
+LEFTOVER_AGE: Final = timedelta(days=1)
+"""From this age on, what was never committed counts as left by a killed writer."""
+
+_ADOPTED_UNTIL = LEFTOVER_AGE / 2
+"""Younger files of a killed writer are taken over: nothing removes them before the commit."""
+
+_TOGETHER = 8
+"""Files that go up at the same time."""
+
+_LARGE = 64 * 2**20
+"""A larger file goes up alone, for its parts already go up in parallel."""
+
+_TRIES = 5
+
+
+@frozen
+class Commit:
+    """One artifact on its way into a bucket.
+
+    Attributes:
+        bucket: The bucket.
+        path: Where it goes.
+        manifest: What it is, its files included.
+        place: Tells where a data file lies on the local disk.
+        overwrite: Whether it may replace any other artifact.
+        intact: Tells whether the files of what is committed can be taken to be there.
+        copy_from: Objects with the same files, where the bucket has them already.
+    """
+
+    bucket: Bucket
+    path: str
+    manifest: Manifest
+    place: Callable[[str], Path]
+    overwrite: bool
+    intact: Callable[[Manifest], bool]
+    copy_from: Sequence[str] = ()
+
+    def run(self) -> Manifest:
+        """Commit it, and return the manifest that is committed at the path now.
+
+        Raises:
+            DeliveryError: Another artifact lies there and may not be replaced.
+        """
+        for _ in range(_TRIES):
+            committed = read_committed(self.bucket, self.path)
+            if committed and self._is_same(committed):
+                assert committed.manifest is not None  # noqa: S101  # for the type checker
+                return committed.manifest
+            if committed:
+                self._refuse(committed)
+            try:
+                return self._place(committed)
+            except FileExistsError:
+                continue  # somebody else was faster: decide again
+        message = (
+            f"{self._uri} cannot be committed, because other writers replace it again and again; "
+            "give their outputs paths of their own"
+        )
+        raise DeliveryError(message, transient=True)
+
+    @property
+    def _uri(self) -> str:
+        return f"{self.bucket.uri}/{self.path}"
+
+    def _is_same(self, committed: Committed) -> bool:
+        found = committed.manifest
+        return found is not None and found.digest == self.manifest.digest and self.intact(found)
+
+    def _refuse(self, committed: Committed) -> None:
+        """Raise unless what is committed may be replaced."""
+        found = committed.manifest
+        if self.overwrite:
+            return
+        if found is None:
+            message = f"{self._uri} is taken; {committed.fault}"
+            raise DeliveryError(message) from committed.fault
+        if found.digest == self.manifest.digest:
+            return  # its files were lost: they are written again
+        if found.key is None or found.key != self.manifest.key:
+            message = (
+                f"{self._uri} holds {found.digest} and is to hold {self.manifest.digest}; "
+                "give the output a path of its own, such as '{run_id}/{output_name}', or say "
+                "`overwrite: true` in its rule"
+            )
+            raise DeliveryError(message)
+
+    def _place(self, committed: Committed | None) -> Manifest:
+        """Put the files into place, then the manifest, then remove what it replaced.
+
+        Raises:
+            FileExistsError: What is committed has changed meanwhile.
+        """
+        fallback = secrets.token_hex(8)
+        fresh = data_names(self.path, self.manifest, fallback)
+        plain = data_names(self.path, self.manifest, "")
+        old = committed.manifest if committed else None
+        doomed = data_names(self.path, old) if old else []
+        with noted(self.bucket, self.path, [*plain, *fresh, *doomed]):
+            free = committed is None and self._send(plain)
+            if not free:
+                self._send(fresh)
+            done = attrs.evolve(self.manifest, generation="" if free else fallback)
+            try:
+                self.bucket.swap(
+                    f"{self.path}/{MANIFEST_NAME}",
+                    manifest_bytes(done),
+                    committed.version if committed else None,
+                )
+            except FileExistsError:
+                self.bucket.delete(fresh)  # nobody else knows these names, unlike the plain ones
+                raise
+            self.bucket.delete(doomed)
+        return done
+
+    def _send(self, names: Sequence[str]) -> bool:
+        """Put all data files under these names; False when one of them is taken."""
+        sources = self.copy_from or [""] * len(names)
+        jobs = list(zip(self.manifest.files, names, sources, strict=True))
+        large = [job for job in jobs if job[0].size > _LARGE]
+        small = [job for job in jobs if job[0].size <= _LARGE]
+        if not all(self._send_one(*job) for job in large):
+            return False
+        if len(small) < 2:  # noqa: PLR2004  # a thread for one file is a detour
+            return all(self._send_one(*job) for job in small)
+        with ThreadPoolExecutor(_TOGETHER, "flowyml-upload") as threads:
+            sending = [threads.submit(self._send_one, *job) for job in small]
+            try:
+                return all([one.result() for one in sending])  # noqa: C419  # all of them end
+            finally:
+                for one in sending:
+                    one.cancel()
+
+    def _send_one(self, file: StoredFile, name: str, source: str) -> bool:
+        try:
+            if not (source and self._copy_one(file, name, source)):
+                self.bucket.upload(name, self.place(file.name), file)
+        except FileExistsError:
+            return self._is_left_by_an_attempt(file, name)
+        return True
+
+    def _copy_one(self, file: StoredFile, name: str, source: str) -> bool:
+        try:
+            self.bucket.copy(source, name, file)
+        except FileNotFoundError:  # deleted meanwhile
+            return False
+        return True
+
+    def _is_left_by_an_attempt(self, file: StoredFile, name: str) -> bool:
+        """Whether a name is taken by the very same content, which an earlier attempt put there."""
+        found = next((one for one in self.bucket.find(name) if one.name == name), None)
+        return (
+            found is not None
+            and found.size == file.size
+            and found.modified > datetime.now(UTC) - _ADOPTED_UNTIL
+            and self.bucket.sha256(name) == file.sha256
+        )

@@ -1,0 +1,328 @@
+"""A folder on a local disk: a bucket that can also rename.
+
+Everything goes straight to the operating system, because fsspec alone would cost more than the
+whole write of a small artifact.
+
+A process that is killed at any instant leaves nothing half done, because every change that counts
+is one rename or one link. After a power cut the operating system may have kept a rename and lost
+bytes that were written shortly before it. Such an artifact is recognised when it is read, since
+its sizes or digests differ, and it may be stored again; a store with ``fsync`` waits for the disk
+before every commit and has no such window.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import secrets
+import shutil
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from attrs import define, field
+
+from flowyml.errors import DeliveryError, IntegrityError
+from flowyml.records import StoredFile
+from flowyml.storage.buckets import Listed, Snapshot
+from flowyml.storage.hashing import hash_file
+from flowyml.storage.locks import locked
+from flowyml.storage.names import STAGING
+
+__all__ = ["DiskBucket", "refuse_links"]
+
+
+@define(eq=False)
+class DiskBucket:
+    """Files below a root folder.
+
+    Attributes:
+        root: The folder, absolute; made when the first artifact is stored.
+        fsync: Whether to wait for the disk before a file counts as written.
+    """
+
+    root: Path
+    fsync: bool = False
+    _place: str = field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Keep the root as text, which is quicker to join."""
+        self._place = str(self.root)
+
+    @property
+    def uri(self) -> str:
+        """The root as ``file://`` URI."""
+        return self.root.as_uri()
+
+    def address(self, name: str) -> str:
+        """Return the path of a file.
+
+        Raises:
+            DeliveryError: A symbolic link lies on the way to it.
+        """
+        refuse_links(self._place, name)
+        return f"{self._place}/{name}"
+
+    def read(self, name: str, limit: int) -> Snapshot:
+        """Read a small file; its version is a digest of its content."""
+        try:
+            file = os.open(self.address(name), os.O_RDONLY | _NO_FOLLOW)
+        except NotADirectoryError as cause:
+            raise FileNotFoundError(*cause.args) from cause
+        with open(file, "rb") as stream:  # noqa: PTH123  # a descriptor, not a path
+            if os.fstat(file).st_size > limit:
+                message = f"{self.root / name} is longer than the {limit} bytes that it may have"
+                raise IntegrityError(message)
+            content = stream.read(limit)
+        return Snapshot(content, hashlib.sha256(content).hexdigest())
+
+    def swap(self, name: str, content: bytes, version: str | None) -> None:
+        """Write a small file if it is in a known state."""
+        place = self.address(name)
+        draft = f"{self._staging()}/{secrets.token_hex(8)}.draft"
+        with open(draft, "xb") as file:  # noqa: PTH123  # as everywhere here
+            file.write(content)
+            self._settle(file.fileno())
+        try:
+            os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
+            if version is None:
+                _link(draft, place)
+            else:
+                self._replace(draft, place, name, version)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(draft)  # noqa: PTH108
+        self._settle_folder(os.path.dirname(place))  # noqa: PTH120
+
+    def _replace(self, draft: str, place: str, name: str, version: str) -> None:
+        with locked(os.path.dirname(place)):  # noqa: PTH120
+            try:
+                found = self.read(name, 2**40).version
+            except FileNotFoundError:
+                found = None
+            if found != version:
+                raise FileExistsError(name)
+            os.replace(draft, place)  # noqa: PTH105
+
+    def upload(self, name: str, path: Path, file: StoredFile) -> None:  # noqa: ARG002
+        """Take over a file that was staged below the same root, or copy another one."""
+        place = self.address(name)
+        os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
+        if path.is_relative_to(self.root / STAGING):
+            self._settle_path(path)
+            _link(str(path), place)
+        else:
+            self._copy(str(path), place)
+
+    def copy(self, source: str, target: str, file: StoredFile) -> None:  # noqa: ARG002
+        """Copy a file into a new one."""
+        place = self.address(target)
+        os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
+        self._copy(self.address(source), place)
+
+    def _copy(self, source: str, place: str) -> None:
+        draft = f"{self._staging()}/{secrets.token_hex(8)}.draft"
+        try:
+            shutil.copyfile(source, draft, follow_symlinks=False)
+            self._settle_path(Path(draft))
+            _link(draft, place)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(draft)  # noqa: PTH108
+
+    def sha256(self, name: str) -> str:
+        """Read the file and hash it."""
+        with open(self.address(name), "rb", buffering=0) as file:  # noqa: PTH123
+            return hash_file(file)[1]
+
+    def download(self, name: str, path: Path) -> None:
+        """Copy a file out of the store."""
+        shutil.copyfile(self.address(name), path, follow_symlinks=False)
+
+    def find(self, prefix: str) -> Iterator[Listed]:
+        """List the files whose names begin with a prefix; links are left out."""
+        folder = prefix.rpartition("/")[0]
+        top = self.address(folder).rstrip("/")
+        for parent, folders, names in os.walk(top):
+            folders.sort()
+            for name in sorted(names):
+                path = f"{parent}/{name}"
+                below = path[len(self._place) + 1 :]
+                if below.startswith(prefix) and (found := _listed(path, below)):
+                    yield found
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete files, and the folders that this leaves empty."""
+        for name in names:
+            with suppress(FileNotFoundError, NotADirectoryError):
+                os.unlink(self.address(name))  # noqa: PTH108
+        for folder in {name.rpartition("/")[0] for name in names}:
+            self._prune(folder)
+
+    def _prune(self, folder: str) -> None:
+        while folder and folder != STAGING:
+            try:
+                os.rmdir(f"{self._place}/{folder}")  # noqa: PTH106
+            except FileNotFoundError:
+                pass
+            except OSError:
+                return
+            folder = folder.rpartition("/")[0]
+
+    @contextmanager
+    def stage(self) -> Iterator[Path]:
+        """Give a new folder for files that nobody sees yet; it is gone when the block ends.
+
+        It is locked as long as its writer lives, which is how `sweep` tells it from a leftover.
+        """
+        folder = f"{self._staging()}/{secrets.token_hex(8)}"
+        os.mkdir(folder)  # noqa: PTH102
+        try:
+            with locked(folder):
+                yield Path(folder)
+        finally:
+            # After a commit it has been renamed away.
+            if os.path.lexists(folder):
+                shutil.rmtree(folder)
+
+    def publish(self, folder: Path, path: str) -> bool:
+        """Rename a staged folder to its path, if nothing lies there.
+
+        Returns:
+            Whether it did. A path below which anything lies is taken.
+        """
+        target = self.address(path)
+        if self.fsync:
+            for parent, _, names in os.walk(folder, topdown=False):
+                for name in names:
+                    self._settle_path(Path(parent, name))
+                self._settle_folder(parent)
+        for _ in range(_TRIES):
+            try:
+                os.rename(folder, target)  # noqa: PTH104
+            except FileNotFoundError:  # no parent yet, or it was just emptied and removed
+                os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+            except OSError as error:
+                if error.errno in _TAKEN:
+                    return False
+                raise
+            else:
+                self._settle_folder(os.path.dirname(target))  # noqa: PTH120
+                return True
+        message = f"{target} cannot be made: its folder is removed again and again"
+        raise DeliveryError(message, transient=True)
+
+    def sweep(self, before: datetime) -> int:
+        """Remove what killed writers left in the staging folder; return how many there were.
+
+        Args:
+            before: Nothing that was changed later is touched, nor what a living writer has locked.
+        """
+        removed = 0
+        with suppress(FileNotFoundError), os.scandir(f"{self._place}/{STAGING}") as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    removed += _sweep_folder(entry.path, before)
+                elif entry.name.endswith(".draft") and _newest([entry.path]) < before:
+                    os.unlink(entry.path)  # noqa: PTH108
+                    removed += 1
+        return removed
+
+    def _staging(self) -> str:
+        staging = f"{self._place}/{STAGING}"
+        if not os.path.isdir(staging):  # noqa: PTH112
+            os.makedirs(staging, exist_ok=True)  # noqa: PTH103
+        return staging
+
+    def _settle(self, file: int) -> None:
+        if self.fsync:
+            os.fsync(file)
+
+    def _settle_path(self, path: Path) -> None:
+        if self.fsync:
+            with path.open("rb") as file:
+                os.fsync(file.fileno())
+
+    def _settle_folder(self, folder: str) -> None:
+        if self.fsync:
+            file = os.open(folder, os.O_RDONLY)
+            try:
+                os.fsync(file)
+            finally:
+                os.close(file)
+
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+_TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
+
+_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
+
+_TRIES = 5
+
+
+def refuse_links(root: str, name: str) -> None:
+    """Refuse a name below a root that leads through a symbolic link.
+
+    Raises:
+        DeliveryError: It does; the link may lead anywhere.
+    """
+    place = root
+    for segment in name.split("/"):
+        place = f"{place}/{segment}"
+        try:
+            mode = os.lstat(place).st_mode
+        except (FileNotFoundError, NotADirectoryError):
+            return
+        if stat.S_ISLNK(mode):
+            message = f"{place} is a symbolic link, which may lead out of the store; remove it"
+            raise DeliveryError(message)
+
+
+def _link(source: str, target: str) -> None:
+    """Give a finished file its name, unless that is taken; then it has two, and loses the first."""
+    try:
+        os.link(source, target, follow_symlinks=False)
+    except OSError as error:
+        if error.errno not in _NO_LINKS:
+            raise
+        # No hard links here (exFAT, some network drives).
+        with locked(os.path.dirname(target)):  # noqa: PTH120
+            if os.path.lexists(target):
+                raise FileExistsError(*error.args) from error
+            os.rename(source, target)  # noqa: PTH104
+
+
+def _listed(path: str, name: str) -> Listed | None:
+    try:
+        found = os.lstat(path)
+    except FileNotFoundError:
+        return None
+    if not stat.S_ISREG(found.st_mode):
+        return None
+    return Listed(name, found.st_size, datetime.fromtimestamp(found.st_mtime, UTC))
+
+
+def _sweep_folder(folder: str, before: datetime) -> bool:
+    paths = [folder]
+    for parent, folders, names in os.walk(folder):
+        paths += [f"{parent}/{name}" for name in folders + names]
+    if _newest(paths) >= before:
+        return False
+    try:
+        with locked(folder, wait=False):
+            shutil.rmtree(folder)
+    except (BlockingIOError, FileNotFoundError):  # its writer lives, or has just published it
+        return False
+    return True
+
+
+def _newest(paths: Sequence[str]) -> datetime:
+    times = []
+    for path in paths:
+        with suppress(FileNotFoundError):
+            times.append(os.lstat(path).st_mtime)
+    return datetime.fromtimestamp(max(times, default=0), UTC)

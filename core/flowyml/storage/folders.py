@@ -1,0 +1,344 @@
+"""The engine that all stores share: artifacts as folders, each committed as a whole or not at all.
+
+`ArtifactFolders` works on any `Bucket`; `LocalFolders` stages in the store's own folder and commits
+by one rename.
+
+A bucket below its root::
+
+    {path}/artifact.json               the manifest; without it there is no artifact
+    {path}/{file}                      data files
+    {path}/{generation}/{file}         data files that replaced others
+    .staging/                          unfinished work: staged files, notes of what may be left over
+"""
+
+from __future__ import annotations
+
+import tempfile
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import ClassVar
+from urllib.parse import quote, unquote
+
+import attrs
+from attrs import define
+
+from flowyml.errors import DeliveryError, FlowyMLError, NotFoundError
+from flowyml.records import Manifest, StoredArtifact
+from flowyml.storage.buckets import Bucket
+from flowyml.storage.commits import LEFTOVER_AGE, Commit
+from flowyml.storage.committed import data_names, read_committed
+from flowyml.storage.disks import DiskBucket
+from flowyml.storage.files import StoreRequest
+from flowyml.storage.filters import EncodedSource
+from flowyml.storage.intents import noted, sweep
+from flowyml.storage.listing import committed_paths
+from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
+from flowyml.storage.names import STAGING, fault_of_path
+from flowyml.storage.sinks import StagingSink
+from flowyml.storage.sources import BucketSource, DiskSource
+
+__all__ = ["ArtifactFolders", "LocalFolders"]
+
+_READ_TOGETHER = 16
+
+_READ_AHEAD = 256
+
+
+@define(eq=False)
+class ArtifactFolders:
+    """Stores, loads, lists and deletes artifacts in a bucket.
+
+    Threads and processes may share one store. Two that store at one path at once both succeed when
+    they bring the same digest; else one of them wins and the other one is told.
+
+    Attributes:
+        bucket: The vendor's part.
+    """
+
+    bucket: Bucket
+
+    _copies: ClassVar[bool] = False
+
+    @property
+    def uri(self) -> str:
+        """URI of the root."""
+        return self.bucket.uri
+
+    def store(self, request: StoreRequest, *, key: str | None) -> StoredArtifact:
+        """Write all files of an artifact, then commit it.
+
+        The files are written to a local disk first: only then is their digest known, with which it
+        is decided whether they have to be sent at all. It needs as much room there as they take.
+
+        Args:
+            request: What to store and where.
+            key: Idempotency key of the delivery; what was stored with the same key may be replaced.
+
+        Returns:
+            What is committed; its ``store`` is empty, for an engine does not know its name. Where
+            the same digest lay already, that is what was stored then.
+
+        Raises:
+            DeliveryError: Another artifact lies at the path, or the path is none.
+        """
+        path = self._checked(request.path)
+        with self._stage() as folder:
+            sink = StagingSink(folder, tuple(request.filters), self._copies)
+            request.write(sink)
+            manifest = attrs.evolve(
+                request.manifest,
+                files=sink.files(),
+                filters=tuple(layer.name for layer in request.filters),
+                key=key,
+                generation="",
+            )
+            done = self._commit(path, manifest, folder, sink, request)
+        return StoredArtifact(self._uri_of(path), "", done)
+
+    def load(self, uri: str) -> EncodedSource:
+        """Open a committed artifact.
+
+        Args:
+            uri: What `store` returned.
+
+        Raises:
+            NotFoundError: None is committed there.
+            IntegrityError: Its manifest is damaged, forged or of a newer layout.
+        """
+        path = self._path_of(uri)
+        committed = read_committed(self.bucket, path)
+        if committed is None:
+            message = (
+                f"no artifact is committed at {uri}; `flowyml artifact list` shows those of the "
+                "project"
+            )
+            raise NotFoundError(message)
+        if committed.manifest is None:
+            assert committed.fault is not None  # noqa: S101  # for the type checker
+            raise committed.fault
+        return self._source(path, committed.manifest)
+
+    def list(self, prefix: str = "") -> Iterator[StoredArtifact]:
+        """List the committed artifacts at a path and below it, in the order of their paths.
+
+        Args:
+            prefix: Relative to the root; empty for all.
+
+        Warns:
+            RuntimeWarning: A manifest is damaged; that artifact is left out.
+        """
+        prefix = prefix.strip("/")
+        folder = f"{self._checked(prefix)}/" if prefix else ""
+        paths = committed_paths(one.name for one in self.bucket.find(folder))
+        nested: set[str] = set()
+        with ThreadPoolExecutor(_READ_TOGETHER, "flowyml-list") as threads:
+            for start in range(0, len(paths), _READ_AHEAD):
+                some = paths[start : start + _READ_AHEAD]
+                for path, manifest in zip(some, threads.map(self._manifest_at, some), strict=True):
+                    if manifest and f"{path}/{MANIFEST_NAME}" not in nested:
+                        names = data_names(path, manifest)
+                        nested.update(name for name in names if name.endswith(f"/{MANIFEST_NAME}"))
+                        yield StoredArtifact(self._uri_of(path), "", manifest)
+
+    def delete(self, uri: str) -> bool:
+        """Delete an artifact, its manifest first; return whether there was one."""
+        path = self._path_of(uri)
+        committed = read_committed(self.bucket, path)
+        if committed is None:
+            return False
+        names = self._files_of(path, committed.manifest)
+        with noted(self.bucket, path, names):
+            self.bucket.delete([f"{path}/{MANIFEST_NAME}"])
+            self.bucket.delete(names)
+        return True
+
+    def sweep(self, age: timedelta = LEFTOVER_AGE) -> int:
+        """Remove what killed writers left behind; return how many leftovers there were.
+
+        Nothing that is committed is ever touched, nor anything that FlowyML did not put there.
+
+        Args:
+            age: Younger leftovers may belong to a writer that still lives. On a local disk a
+                living writer is known by its lock besides.
+        """
+        return sweep(self.bucket, datetime.now(UTC) - age)
+
+    def _files_of(self, path: str, manifest: Manifest | None) -> Sequence[str]:
+        """Return the data files of an artifact; what lies there when a damaged one cannot tell."""
+        if manifest is not None:
+            return data_names(path, manifest)
+        names = [one.name for one in self.bucket.find(f"{path}/")]
+        others = [found for found in committed_paths(names) if found != path]
+        return [
+            name
+            for name in names
+            if name != f"{path}/{MANIFEST_NAME}"
+            and not any(name.startswith(f"{other}/") for other in others)
+        ]
+
+    def _manifest_at(self, path: str) -> Manifest | None:
+        committed = read_committed(self.bucket, path)
+        if committed and committed.fault:
+            warnings.warn(f"left out of the list: {committed.fault}", RuntimeWarning, stacklevel=2)
+        return committed.manifest if committed else None
+
+    def _checked(self, path: str) -> str:
+        fault = fault_of_path(path)
+        segments = path.split("/")
+        if fault is None and (reserved := {STAGING, MANIFEST_NAME}.intersection(segments)):
+            fault = f"{reserved.pop()!r} is the store's own name"
+        if fault is not None:
+            message = (
+                f"the path {path!r} cannot be used in {self.uri}: {fault}; correct the rule's "
+                "`path`, which is relative to the root of the store"
+            )
+            raise DeliveryError(message)
+        return path
+
+    def _stage(self) -> AbstractContextManager[Path]:
+        return _temporary_folder()
+
+    def _commit(
+        self,
+        path: str,
+        manifest: Manifest,
+        folder: Path,
+        sink: StagingSink,
+        request: StoreRequest,
+    ) -> Manifest:
+        del folder
+        return Commit(
+            bucket=self.bucket,
+            path=path,
+            manifest=manifest,
+            place=sink.place,
+            overwrite=request.overwrite,
+            intact=lambda found: self._intact(path, found),
+            copy_from=self._copy_of(manifest, request),
+        ).run()
+
+    def _intact(self, path: str, manifest: Manifest) -> bool:
+        """Tell whether what is committed needs no repair; a server does not lose single files."""
+        del path, manifest
+        return True
+
+    def _copy_of(self, manifest: Manifest, request: StoreRequest) -> Sequence[str]:
+        """Find the same files elsewhere in the bucket."""
+        uri = request.find_copy and request.find_copy(manifest.digest)
+        if not uri:
+            return ()
+        try:
+            path = self._path_of(uri)
+        except NotFoundError:  # of another store
+            return ()
+        committed = read_committed(self.bucket, path)
+        found = committed and committed.manifest
+        return data_names(path, found) if found and found.digest == manifest.digest else ()
+
+    def _source(self, path: str, manifest: Manifest) -> EncodedSource:
+        below = f"{path}/{manifest.generation}/" if manifest.generation else f"{path}/"
+        return BucketSource(manifest, self._uri_of(path), self.bucket, below)
+
+    def _uri_of(self, path: str) -> str:
+        return f"{self.uri}/{path}"
+
+    def _path_of(self, uri: str) -> str:
+        path = uri.removeprefix(f"{self.uri}/").rstrip("/")
+        if not uri.startswith(f"{self.uri}/") or fault_of_path(path):
+            message = f"{uri!r} is no address in the store at {self.uri}; ask the store it is of"
+            raise NotFoundError(message)
+        return path
+
+
+@contextmanager
+def _temporary_folder() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="flowyml-") as folder:
+        yield Path(folder)
+
+
+@define(eq=False)
+class LocalFolders(ArtifactFolders):
+    """Artifacts in a folder of a local disk.
+
+    On a free path the staged folder, manifest and all, gets its name by one rename. Only where
+    something lies there already do the general rules apply.
+
+    Attributes:
+        bucket: The folder.
+    """
+
+    bucket: DiskBucket
+
+    _copies: ClassVar[bool] = True
+
+    @classmethod
+    def at(cls, root: Path, *, fsync: bool = False) -> LocalFolders:
+        """Return the store at a root folder.
+
+        Args:
+            root: The folder.
+            fsync: Whether to wait for the disk before each commit, so that a power cut loses
+                nothing that was committed. A killed process never does.
+        """
+        return cls(DiskBucket(root.absolute(), fsync))
+
+    def store(self, request: StoreRequest, *, key: str | None) -> StoredArtifact:
+        """Write all files of an artifact below the root, then commit it.
+
+        Raises:
+            DeliveryError: Another artifact lies at the path, the path is none, or the disk refuses.
+        """
+        try:
+            return super().store(request, key=key)
+        except FlowyMLError:
+            raise
+        except OSError as cause:
+            message = (
+                f"{request.manifest.name!r} cannot be stored at {self.uri}/{request.path}: {cause}"
+            )
+            raise DeliveryError(message) from cause
+
+    def sweep(self, age: timedelta = LEFTOVER_AGE) -> int:
+        """Remove what killed writers left behind, in the staging folder as well."""
+        return super().sweep(age) + self.bucket.sweep(datetime.now(UTC) - age)
+
+    def _stage(self) -> AbstractContextManager[Path]:
+        return self.bucket.stage()
+
+    def _commit(
+        self,
+        path: str,
+        manifest: Manifest,
+        folder: Path,
+        sink: StagingSink,
+        request: StoreRequest,
+    ) -> Manifest:
+        with open(f"{folder}/{MANIFEST_NAME}", "xb") as file:  # noqa: PTH123  # hot
+            file.write(manifest_bytes(manifest))
+        if self.bucket.publish(folder, path):
+            return manifest
+        return super()._commit(path, manifest, folder, sink, request)
+
+    def _intact(self, path: str, manifest: Manifest) -> bool:
+        """Tell whether all files have their length, which after a power cut they may not."""
+        for file, name in zip(manifest.files, data_names(path, manifest), strict=True):
+            found = next((one for one in self.bucket.find(name) if one.name == name), None)
+            if found is None or found.size != file.size:
+                return False
+        return True
+
+    def _source(self, path: str, manifest: Manifest) -> EncodedSource:
+        folder = f"{self.bucket.root}/{path}"
+        if manifest.generation:
+            folder = f"{folder}/{manifest.generation}"
+        return DiskSource(manifest, self._uri_of(path), str(self.bucket.root), folder)
+
+    def _uri_of(self, path: str) -> str:
+        return f"{self.uri}/{quote(path, safe='/~=@+,')}"
+
+    def _path_of(self, uri: str) -> str:
+        return super()._path_of(f"{self.uri}/{unquote(uri.removeprefix(f'{self.uri}/'))}")

@@ -1,0 +1,130 @@
+"""SHA-256 of files, taken while they are written and before they are read.
+
+A large buffer is hashed by a second thread while the first one writes it: both release the
+interpreter, so that the slower of the two decides.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
+
+__all__ = ["PIECE", "HashingWriter", "hash_file"]
+
+PIECE: Final = 2**20
+"""Bytes that are read, hashed and written at once."""
+
+_WORTH_A_THREAD = 2**18
+
+
+class HashingWriter(io.RawIOBase):
+    """A new local file that is hashed as it grows.
+
+    Formats that go back to fill in a header may do so; the file is then hashed again from the disk.
+    It has no ``fileno``, so that no library writes past it. Wrap it in `io.BufferedWriter`.
+    """
+
+    def __init__(self, path: str) -> None:
+        """Make the file; it must not exist."""
+        super().__init__()
+        self._path = path
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        self._file = os.open(path, flags, 0o666)
+        self._hash = hashlib.sha256()
+        self._position = 0
+        self._hashed = 0
+        self._in_order = True
+        self._thread: ThreadPoolExecutor | None = None
+
+    def writable(self) -> bool:
+        """Return True."""
+        return True
+
+    def seekable(self) -> bool:
+        """Return True."""
+        return True
+
+    def write(self, buffer: ReadableBuffer, /) -> int:
+        """Write and hash a whole buffer."""
+        with memoryview(buffer).cast("B") as view:
+            size = len(view)
+            self._in_order = self._in_order and self._position == self._hashed
+            if not self._in_order:
+                self._put(view)
+            elif size < _WORTH_A_THREAD:
+                self._put(view)
+                self._hash.update(view)
+                self._hashed += size
+            else:
+                self._put_and_hash(view)
+                self._hashed += size
+        return size
+
+    def _put(self, view: memoryview) -> None:
+        start = 0
+        while start < len(view):
+            start += os.write(self._file, view[start:] if start else view)
+        self._position += start
+
+    def _put_and_hash(self, view: memoryview) -> None:
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1, "flowyml-hash")
+        hashing = self._thread.submit(self._hash.update, view)
+        try:
+            self._put(view)
+        finally:
+            hashing.result()  # the buffer is the caller's again when this returns
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
+        """Move to another place in the file."""
+        self._position = os.lseek(self._file, offset, whence)
+        return self._position
+
+    def tell(self) -> int:
+        """Return the place in the file."""
+        return self._position
+
+    def truncate(self, size: int | None = None, /) -> int:
+        """Cut the file off, or make it longer."""
+        length = self._position if size is None else size
+        os.ftruncate(self._file, length)
+        self._in_order = False
+        return length
+
+    def close(self) -> None:
+        """Close the file; closing it again does nothing."""
+        if not self.closed:
+            super().close()
+            if self._thread is not None:
+                self._thread.shutdown()
+            os.close(self._file)
+
+    def digest(self) -> tuple[int, str]:
+        """Return size and hexadecimal SHA-256 of the closed file."""
+        if self._in_order:
+            return self._hashed, self._hash.hexdigest()
+        with Path(self._path).open("rb", buffering=0) as file:
+            return hash_file(file)
+
+
+def hash_file(file: io.RawIOBase | io.FileIO) -> tuple[int, str]:
+    """Read an unbuffered file to its end, in pieces.
+
+    Returns:
+        Size in bytes, and hexadecimal SHA-256.
+    """
+    hashed = hashlib.sha256()
+    buffer = bytearray(PIECE)
+    size = 0
+    with memoryview(buffer) as view:
+        while count := file.readinto(buffer):
+            hashed.update(view[:count])
+            size += count
+    return size, hashed.hexdigest()
