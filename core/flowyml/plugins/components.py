@@ -10,14 +10,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future
-from typing import ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
 from attrs import define
 
 from flowyml.plugins.markers import hookimpl
 from flowyml.records import Check, DeliveryContext, RunInfo, StepOutcome, StepTask, StoredArtifact
 from flowyml.storage.files import FileSource, StoreRequest
-from flowyml.storage.folders import ArtifactFolders
+
+if TYPE_CHECKING:
+    from flowyml.storage.folders import ArtifactFolders  # fsspec, which few who import this need
 
 __all__ = [
     "ArtifactStore",

@@ -82,11 +82,12 @@ class Catalog:
         for role in BUILTIN_ROLES:
             if role.name == name:
                 return role
-        role = _load(self.find("role", name))
-        if not isinstance(role, Role):
-            message = f"the role {name!r} of {self.find('role', name)} is not a flowyml Role"
+        provider = self.find("role", name)
+        loaded = _load(provider)
+        if not isinstance(loaded, Role):
+            message = f"the role {name!r} of {provider} is not a flowyml Role"
             raise PluginError(message)
-        return role
+        return loaded
 
     def component(self, role: str, type_: str) -> type[Component]:
         """Return the class behind a type, importing its plugin and no other.
@@ -117,12 +118,10 @@ class Catalog:
             offers = " and ".join(str(provider) for provider in found)
             message = f"the {role} {type_!r} is provided twice, by {offers}; uninstall one of them"
             raise PluginError(message)
-        raise PluginError(self._unknown(role, type_))
+        raise PluginError(self.unknown(role, type_))
 
-    def _of(self, role: str) -> Iterable[Provider]:
-        return (provider for provider in self.providers if provider.role == role)
-
-    def _unknown(self, role: str, type_: str) -> str:
+    def unknown(self, role: str, type_: str) -> str:
+        """Say that a type is not installed, and which ones are, or how to get it."""
         known = self.types(role)
         message = f"unknown {role} type {type_!r}"
         if type_ in INSTALL:
@@ -131,20 +130,25 @@ class Catalog:
             message += f"; did you mean {close[0]!r}?"
         return f"{message} (installed: {', '.join(known) or 'none'})"
 
+    def _of(self, role: str) -> Iterable[Provider]:
+        return (provider for provider in self.providers if provider.role == role)
+
 
 @cache
 def installed() -> Catalog:
     """Scan the environment's entry points, once a process."""
+    scanned = entry_points()
     found = [
         Provider(
-            role=entry_point.group.removeprefix(PREFIX),
+            role=group.removeprefix(PREFIX),
             type=entry_point.name,
             distribution=entry_point.dist.name if entry_point.dist else "unknown",
             version=entry_point.dist.version if entry_point.dist else "unknown",
             entry_point=entry_point,
         )
-        for entry_point in entry_points()
-        if entry_point.group.startswith(PREFIX)
+        for group in scanned.groups
+        if group.startswith(PREFIX)
+        for entry_point in scanned.select(group=group)
     ]
     found.sort(key=lambda provider: (provider.role, provider.type, provider.distribution))
     return Catalog(tuple(found))

@@ -6,6 +6,7 @@ group ``flowyml.role`` whose name is the role and whose value is a `Role`.
 
 from __future__ import annotations
 
+from types import ModuleType
 from typing import Literal
 
 from attrs import field, frozen
@@ -53,7 +54,7 @@ class Role:
     """
 
     name: str
-    spec: object = field(eq=False, repr=False)
+    spec: type | ModuleType = field(eq=False, repr=False)
     hooks: tuple[DeliveryHook, ...] = ()
     several: bool = False
 

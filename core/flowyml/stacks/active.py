@@ -1,0 +1,138 @@
+"""Which stack is active.
+
+``run(stack=...)`` > innermost `use_stack` > ``--stack`` > ``FLOWYML_STACK`` > ``active_stack`` of
+the file > its only stack > ``local``.
+
+What a block chooses is kept in context variables: threads and async tasks do not see each other's
+choice. This module is what `from flowyml import use_stack` costs, so it imports the file's reader
+only when a stack is asked for.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from flowyml.stacks.project import Project, find_project
+
+if TYPE_CHECKING:
+    from flowyml.stacks.configuration import Configuration
+    from flowyml.stacks.stack import Stack
+
+__all__ = [
+    "STACK_VARIABLE",
+    "command_line",
+    "configuration",
+    "current_project",
+    "current_stack",
+    "stack_name",
+    "use_stack",
+]
+
+STACK_VARIABLE: Final = "FLOWYML_STACK"
+
+_chosen: ContextVar[str | None] = ContextVar("flowyml_stack", default=None)
+_command: ContextVar[tuple[str | None, Path | None]] = ContextVar(
+    "flowyml_command", default=(None, None)
+)
+
+
+@contextmanager
+def use_stack(name: str) -> Iterator[None]:
+    """Make a stack the active one inside the block; blocks nest.
+
+    It governs what runs inside the block, also a pipeline that was made before it.
+
+    Args:
+        name: Name of a stack of ``flowyml.yaml``, or ``local``.
+
+    Raises:
+        ConfigurationError: There is no such stack.
+    """
+    configuration().node(name)
+    token = _chosen.set(name)
+    try:
+        yield
+    finally:
+        _chosen.reset(token)
+
+
+@contextmanager
+def command_line(stack: str | None = None, config: Path | None = None) -> Iterator[None]:
+    """Hold what ``--stack`` and ``--config`` say while a command runs."""
+    token = _command.set((stack, config))
+    try:
+        yield
+    finally:
+        _command.reset(token)
+
+
+def current_project() -> Project:
+    """Return the project of the working directory, or of ``--config``."""
+    return find_project(_command.get()[1])
+
+
+def configuration() -> Configuration:
+    """Return the configuration of the current project, read again only when the file changed.
+
+    Raises:
+        ConfigurationError: The file cannot be read or has another shape.
+    """
+    project = current_project()
+    return _configuration(project, _stamp(project.config))
+
+
+def stack_name(name: str | None = None) -> str:
+    """Return the name of the active stack.
+
+    Args:
+        name: What ``run(stack=...)`` says; it goes before everything else.
+
+    Raises:
+        ConfigurationError: ``active_stack`` names no stack.
+    """
+    chosen = name or _chosen.get() or _command.get()[0] or os.environ.get(STACK_VARIABLE)
+    if chosen:
+        return chosen
+    found = configuration()
+    names = found.stack_names
+    return found.active_stack or (names[0] if len(names) == 1 else "local")
+
+
+def current_stack(name: str | None = None) -> Stack:
+    """Return the active stack; the same one as long as file and environment are the same.
+
+    Args:
+        name: What ``run(stack=...)`` says; it goes before everything else.
+
+    Raises:
+        ConfigurationError: There is no such stack, or all that is wrong with it.
+        PluginError: A plugin that it names is broken.
+    """
+    found, chosen = configuration(), stack_name(name)
+    return _stack(found, chosen, tuple(found.variables(chosen).items()))
+
+
+def _stamp(path: Path | None) -> tuple[int, int, int] | None:
+    try:
+        status = path.stat() if path else None
+    except OSError:
+        return None  # reading it will say why
+    return (status.st_mtime_ns, status.st_size, status.st_ino) if status else None
+
+
+@lru_cache(maxsize=16)
+def _configuration(project: Project, _stamp: object) -> Configuration:
+    from flowyml.stacks.configuration import Configuration  # noqa: PLC0415
+
+    return Configuration.read(project)
+
+
+@lru_cache(maxsize=32)
+def _stack(found: Configuration, name: str, _environment: object) -> Stack:
+    return found.build(name)

@@ -1,0 +1,284 @@
+"""From the mapping of one stack to the stack, every problem of it found at once."""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+import attrs
+from attrs import define, field
+
+from flowyml.errors import ConfigurationError, Problem
+from flowyml.plugins.discovery import Catalog
+from flowyml.plugins.roles import BUILTIN_ROLES, Role
+from flowyml.stacks.hooks import Hooks
+from flowyml.stacks.nodes import Entry, ListNode, MappingNode, Node, ScalarNode
+from flowyml.stacks.rules import Rule
+from flowyml.stacks.seats import Member, seat_members
+from flowyml.stacks.stack import STORE, STORES, Stack, store_names, unknown_store
+from flowyml.stacks.structuring import Structurer
+
+__all__ = ["build_stack"]
+
+EXTENSIONS: Final = "extensions"
+ROUTING: Final = "artifact_routing"
+SETTINGS: Final = (STORES, ROUTING, EXTENSIONS, "trust", "cache")
+
+ALWAYS: Final = (STORE, "orchestrator")
+"""The roles that a stack fills with ``local`` where the file does not."""
+
+
+def build_stack(
+    name: str,
+    node: MappingNode,
+    *,
+    folder: Path,
+    environ: Mapping[str, str],
+    catalog: Catalog,
+) -> Stack:
+    """Build one stack.
+
+    Args:
+        name: Its name.
+        node: Its mapping in the file.
+        folder: What relative paths are relative to.
+        environ: Where variables are looked up.
+        catalog: The installed plugins.
+
+    Raises:
+        ConfigurationError: All that is wrong with it, each at its line and column.
+        PluginError: A plugin that it names is broken.
+    """
+    return _Builder(name, node, catalog, Structurer(folder, environ)).build()
+
+
+@define
+class _Builder:
+    name: str
+    node: MappingNode
+    catalog: Catalog
+    structurer: Structurer
+    types: dict[str, str] = field(factory=dict)
+    members: list[Member] = field(factory=list)
+    roles: dict[str, Role] = field(factory=lambda: {role.name: role for role in BUILTIN_ROLES})
+
+    def build(self) -> Stack:
+        known = self.catalog.roles()
+        for entry in self.node:
+            key = entry.key.text
+            if key in known:
+                self._role(entry)
+            elif key not in SETTINGS:
+                self._unknown_key(entry.key, known)
+        self._fill()
+        self._further_stores()
+        self._extensions()
+        rules = self._rules()
+        trust = self._trust()
+        cache = self._setting("cache", bool, default=True)
+        if self.structurer.problems:
+            raise ConfigurationError(*sorted(self.structurer.problems, key=_position))
+        return Stack(
+            name=self.name,
+            components={member.name: member.component for member in self._completed()},
+            types=self.types,
+            rules=rules,
+            hooks=self._hooks(),
+            roles=self.roles,
+            trust=trust,
+            cache=cache,
+        )
+
+    # ─── components ─────────────────────────────────────────────────────────────────────────────
+
+    def _role(self, entry: Entry) -> None:
+        role = entry.key.text
+        if role not in self.roles:
+            self.roles[role] = self.catalog.role(role)
+        if not isinstance(entry.value, ListNode):
+            self._component(role, role, entry.value)
+        elif not self.roles[role].several:
+            self._problem(f"a stack has one {role}", entry.value, "write a mapping, not a list")
+        else:
+            for item in entry.value.items:
+                self._component(role, None, item)
+
+    def _fill(self) -> None:
+        for role in ALWAYS:
+            if self.node.get(role) is None:
+                self._component(role, role, _local(self.node))
+
+    def _further_stores(self) -> None:
+        node = self.node.get(STORES)
+        if node is None:
+            return
+        if not isinstance(node, MappingNode):
+            self._problem(f"{STORES} is a mapping from names to stores", node)
+            return
+        taken = {"default", self.types.get(STORE)}
+        for entry in node:
+            name = entry.key.text
+            if name in taken:
+                message = f"the stack's artifact_store already answers to the name {name!r}"
+                self._problem(message, entry.key, "give this store another name")
+            self._component(STORE, f"{STORES}.{name}", entry.value)
+
+    def _extensions(self) -> None:
+        node = self.node.get(EXTENSIONS)
+        if node is None:
+            return
+        if not isinstance(node, ListNode):
+            self._problem(f"{EXTENSIONS} is a list", node, f"write {EXTENSIONS}: [NAME]")
+            return
+        for item in node.items:
+            bare = isinstance(item, ScalarNode)
+            self._component("extension", None, _with_type(item) if bare else item)
+
+    def _component(self, role: str, name: str | None, node: Node) -> None:
+        """Add the component of a node; without a name it is called after its type."""
+        if not isinstance(node, MappingNode):
+            self._no_mapping(role, node)
+            return
+        type_ = self._type(role, node)
+        if type_ is None:
+            return
+        name = name or self._free_name("extensions" if role == "extension" else role, type_)
+        self.types[name] = type_
+        provider = self.catalog.find(role, type_)
+        cls = self.catalog.component(role, type_)
+        made = self.structurer.structure(cls, node, f"{role} {type_!r}", without="type")
+        if made is not None:
+            self.members.append(Member(name, made, provider))
+
+    def _type(self, role: str, node: MappingNode) -> str | None:
+        """Return the installed type that a node names; None, and a problem, where there is none."""
+        types = self.catalog.types(role)
+        found = node.get("type")
+        if found is None:
+            hint = f"add `type:`, one of: {', '.join(types) or 'none is installed'}"
+            self._problem(f"this {role} has no `type`", node, hint)
+            return None
+        type_ = self.structurer.structure(str, found, f"type of the {role}")
+        if type_ is not None and type_ not in types:
+            self._problem(self.catalog.unknown(role, type_), found)
+            return None
+        return type_
+
+    def _no_mapping(self, role: str, node: Node) -> None:
+        text = node.text if isinstance(node, ScalarNode) else ""
+        plain = text if text.replace("_", "").isalnum() else "NAME"
+        self._problem(f"this {role} is not a mapping", node, f"write {{ type: {plain} }}")
+
+    def _free_name(self, prefix: str, type_: str) -> str:
+        name, count = f"{prefix}.{type_}", 1
+        while name in self.types:
+            count += 1
+            name = f"{prefix}.{type_}-{count}"
+        return name
+
+    def _completed(self) -> list[Member]:
+        """Let every component take what it lacks from the others."""
+        everyone = [member.component for member in self.members]
+        self.members = [
+            attrs.evolve(
+                member,
+                component=member.component.beside(
+                    [other for other in everyone if other is not member.component]
+                ),
+            )
+            for member in self.members
+        ]
+        return self.members
+
+    def _hooks(self) -> Hooks:
+        extensions = [member for member in self.members if member.provider.role == "extension"]
+        others = [member for member in self.members if member not in extensions]
+        manager, seats = seat_members([*extensions, *others], self.roles.values())
+        return Hooks(manager, seats, frozenset(member.name for member in extensions))
+
+    # ─── rules and settings ─────────────────────────────────────────────────────────────────────
+
+    def _rules(self) -> dict[str, Rule]:
+        node = self.node.get(ROUTING)
+        if node is None:
+            return {}
+        if not isinstance(node, MappingNode):
+            self._problem(f"{ROUTING} is a mapping from types to rules", node)
+            return {}
+        rules: dict[str, Rule] = {}
+        for entry in node:
+            what = f"the rule for {entry.key.text}"
+            rule = self.structurer.structure(Rule, entry.value, what)
+            if rule is not None:
+                rules[entry.key.text] = rule
+                self._check_rule(rule, entry.value, what)
+        return rules
+
+    def _check_rule(self, rule: Rule, node: Node, what: str) -> None:
+        stores = store_names(self.types)
+        if rule.store is not None and rule.store not in stores:
+            message = unknown_store(self.name, rule.store, self.types)
+            self._problem(f"{what}: {message}", _below(node, "store"))
+        for metric, bound in (rule.deploy_min_metrics or {}).items():
+            if not math.isfinite(bound):
+                message = f"{what}: the threshold for {metric!r} is not a finite number"
+                self._problem(message, _below(node, "deploy_min_metrics", metric))
+        known = self._delivery_hooks() if rule.hooks else {}
+        for hook in rule.hooks or ():
+            if hook not in known:
+                message = f"{what}: no role has the delivery hook {hook!r}"
+                self._problem(message, _below(node, "hooks", hook), _meant(hook, known))
+
+    def _delivery_hooks(self) -> list[str]:
+        added = [self.catalog.role(name) for name in self.catalog.roles() if name not in self.roles]
+        return [hook.name for role in (*self.roles.values(), *added) for hook in role.hooks]
+
+    def _trust(self) -> frozenset[str]:
+        if isinstance(self.node.get("trust"), ListNode):
+            return frozenset(self._setting("trust", list[Literal["pickle"]], default=[]))
+        named = self._setting("trust", Literal["pickle"], default=None)
+        return frozenset([named] if named else [])
+
+    def _setting(self, key: str, type_: Any, *, default: Any) -> Any:
+        node = self.node.get(key)
+        made = None if node is None else self.structurer.structure(type_, node, key)
+        return default if made is None else made
+
+    # ─── problems ───────────────────────────────────────────────────────────────────────────────
+
+    def _unknown_key(self, key: ScalarNode, roles: Iterable[str]) -> None:
+        known = [*roles, *SETTINGS]
+        message = f"unknown key {key.text!r} in the stack {self.name!r}"
+        self._problem(message, key, _meant(key.text, known) or f"known keys: {', '.join(known)}")
+
+    def _problem(self, message: str, node: Node, hint: str | None = None) -> None:
+        self.structurer.problems.append(Problem(message, node.location, hint))
+
+
+def _local(beside: Node) -> MappingNode:
+    """Return ``{ type: local }``, as if it stood where another node stands."""
+    return _with_type(ScalarNode("local", quoted=True, location=beside.location, span=beside.span))
+
+
+def _with_type(type_: Node) -> MappingNode:
+    key = ScalarNode("type", quoted=True, location=type_.location, span=type_.span)
+    return MappingNode((Entry(key, type_),), type_.location, type_.span)
+
+
+def _below(node: Node, *keys: str) -> Node:
+    for key in keys:
+        below = node.get(key) if isinstance(node, MappingNode) else None
+        node = below or node
+    return node
+
+
+def _position(problem: Problem) -> tuple[int, int]:
+    return (problem.location.line, problem.location.column) if problem.location else (0, 0)
+
+
+def _meant(name: str, known: Iterable[str]) -> str | None:
+    close = difflib.get_close_matches(name, list(known), n=1)
+    return f"did you mean {close[0]!r}?" if close else None

@@ -1,0 +1,244 @@
+"""The typed facade over pluggy: one method for each hook, and nobody else calls one.
+
+A hook that picks one backend is called on that component alone; extensions stay in the call, so
+that their wrappers are around it. A hook that informs reaches every component and extension, and
+what one of them raises keeps it from none of the others.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, TypeVar
+
+import attrs
+import pluggy
+from attrs import define, field
+
+from flowyml.artifacts import Metrics, Parameters
+from flowyml.errors import DeliveryError
+from flowyml.plugins.components import StepExecutor
+from flowyml.records import (
+    ApprovalStatus,
+    DeliveryContext,
+    Deployment,
+    LoggedRun,
+    ModelVersion,
+    Receipt,
+    Registration,
+    RunInfo,
+    RunStatus,
+    StepStatus,
+    StoredArtifact,
+)
+from flowyml.stacks.seats import Seat
+from flowyml.storage.files import FileSource, StoreRequest
+
+__all__ = ["Hooks", "LifecycleWarning"]
+
+T = TypeVar("T")
+
+
+class LifecycleWarning(UserWarning):
+    """A component or an extension failed while it was told of a run or a step."""
+
+
+@define
+class Hooks:
+    """The hooks of one stack.
+
+    Attributes:
+        manager: Its plugin manager, with a seat for every component.
+        seats: The seats by the names of the components.
+        extensions: Names of the extensions.
+    """
+
+    _manager: pluggy.PluginManager
+    _seats: Mapping[str, Seat]
+    _extensions: frozenset[str]
+    _callers: dict[tuple[str, str], pluggy.HookCaller] = field(factory=dict, init=False)
+
+    # ─── artifact stores ────────────────────────────────────────────────────────────────────────
+
+    def store_artifact(
+        self, component: str, request: StoreRequest, context: DeliveryContext
+    ) -> StoredArtifact:
+        """Store an artifact; what comes back knows the name of its store."""
+        call = self._caller("store_artifact", component)
+        stored: StoredArtifact | None = call(request=request, context=context)
+        return attrs.evolve(_answer(stored, "store_artifact", component), store=component)
+
+    def load_artifact(self, component: str, uri: str) -> FileSource:
+        """Open a stored artifact."""
+        source: FileSource | None = self._caller("load_artifact", component)(uri=uri)
+        return _answer(source, "load_artifact", component)
+
+    def list_artifacts(self, component: str, prefix: str = "") -> Iterable[StoredArtifact]:
+        """List what is committed below a path of a store."""
+        found: Iterable[StoredArtifact] | None = self._caller("list_artifacts", component)(
+            prefix=prefix
+        )
+        return (attrs.evolve(stored, store=component) for stored in found or ())
+
+    def delete_artifact(self, component: str, uri: str) -> bool:
+        """Delete a stored artifact; False where there was none."""
+        return bool(self._caller("delete_artifact", component)(uri=uri))
+
+    # ─── experiment trackers ────────────────────────────────────────────────────────────────────
+
+    def log_metrics(self, component: str, metrics: Metrics, context: DeliveryContext) -> LoggedRun:
+        """Log numbers."""
+        logged: LoggedRun | None = self._caller("log_metrics", component)(
+            metrics=metrics, context=context
+        )
+        return _answer(logged, "log_metrics", component)
+
+    def log_parameters(
+        self, component: str, parameters: Parameters, context: DeliveryContext
+    ) -> LoggedRun:
+        """Log settings."""
+        logged: LoggedRun | None = self._caller("log_parameters", component)(
+            parameters=parameters, context=context
+        )
+        return _answer(logged, "log_parameters", component)
+
+    # ─── model registries ───────────────────────────────────────────────────────────────────────
+
+    def register_model(
+        self, component: str, registration: Registration, context: DeliveryContext
+    ) -> ModelVersion:
+        """Register a stored model."""
+        version: ModelVersion | None = self._caller("register_model", component)(
+            registration=registration, context=context
+        )
+        return _answer(version, "register_model", component)
+
+    def get_model(self, component: str, name: str, version: str | None) -> ModelVersion | None:
+        """Find one version of a model."""
+        found: ModelVersion | None = self._caller("get_model", component)(
+            name=name, version=version
+        )
+        return found
+
+    def list_models(self, component: str, name: str | None = None) -> Sequence[ModelVersion]:
+        """List model versions, newest first."""
+        found: Sequence[ModelVersion] | None = self._caller("list_models", component)(name=name)
+        return found or ()
+
+    def set_approval(
+        self, component: str, name: str, version: str, approval: ApprovalStatus, comment: str
+    ) -> ModelVersion | None:
+        """Tell a registry of a decision; None where it keeps none."""
+        changed: ModelVersion | None = self._caller("set_approval", component)(
+            name=name, version=version, approval=approval, comment=comment
+        )
+        return changed
+
+    def set_alias(self, component: str, name: str, version: str, alias: str) -> ModelVersion | None:
+        """Point an alias at a version; None where the registry has no aliases."""
+        changed: ModelVersion | None = self._caller("set_alias", component)(
+            name=name, version=version, alias=alias
+        )
+        return changed
+
+    # ─── model deployers ────────────────────────────────────────────────────────────────────────
+
+    def deploy_model(
+        self, component: str, model: ModelVersion, endpoint: str, context: DeliveryContext
+    ) -> Deployment:
+        """Serve a registered model at an endpoint."""
+        deployment: Deployment | None = self._caller("deploy_model", component)(
+            model=model, endpoint=endpoint, context=context
+        )
+        return _answer(deployment, "deploy_model", component)
+
+    def undeploy_model(self, component: str, endpoint: str) -> bool:
+        """End an endpoint; False where there was none."""
+        return bool(self._caller("undeploy_model", component)(endpoint=endpoint))
+
+    def list_deployments(self, component: str) -> Sequence[Deployment]:
+        """List what is deployed, newest first."""
+        found: Sequence[Deployment] | None = self._caller("list_deployments", component)()
+        return found or ()
+
+    def predict(self, component: str, endpoint: str, instances: Sequence[Any]) -> Sequence[Any]:
+        """Ask an endpoint for one prediction a row."""
+        predictions: Sequence[Any] | None = self._caller("predict", component)(
+            endpoint=endpoint, instances=instances
+        )
+        return _answer(predictions, "predict", component)
+
+    # ─── orchestrators, faults, third parties ───────────────────────────────────────────────────
+
+    def open_executor(self, run: RunInfo) -> StepExecutor:
+        """Open whatever runs the steps of a run."""
+        executor: StepExecutor | None = self._caller("open_executor", "orchestrator")(run=run)
+        return _answer(executor, "open_executor", "orchestrator")
+
+    def is_transient(self, component: str, error: Exception) -> bool:
+        """Say whether the call that raised this may go through when it is tried again."""
+        if isinstance(error, DeliveryError):
+            return error.transient
+        said: bool | None = self._caller("is_transient", component)(error=error)
+        return isinstance(error, ConnectionError | TimeoutError) if said is None else bool(said)
+
+    def deliver(
+        self,
+        hook: str,
+        component: str,
+        artifact: object,
+        stored: StoredArtifact,
+        context: DeliveryContext,
+    ) -> Receipt | None:
+        """Call a delivery hook of a third party's role."""
+        receipt: Receipt | None = self._caller(hook, component)(
+            artifact=artifact, stored=stored, context=context
+        )
+        return receipt
+
+    # ─── lifecycle ──────────────────────────────────────────────────────────────────────────────
+
+    def run_started(self, run: RunInfo) -> None:
+        """Tell that a run begins."""
+        self._inform("run_started", lambda call: call(run=run))
+
+    def run_finished(self, run: RunInfo, status: RunStatus) -> None:
+        """Tell that a run ended."""
+        self._inform("run_finished", lambda call: call(run=run, status=status))
+
+    def step_started(self, run: RunInfo, step: str) -> None:
+        """Tell that a step begins."""
+        self._inform("step_started", lambda call: call(run=run, step=step))
+
+    def step_finished(self, run: RunInfo, step: str, status: StepStatus) -> None:
+        """Tell that a step ended."""
+        self._inform("step_finished", lambda call: call(run=run, step=step, status=status))
+
+    # ─── how a call finds its component ─────────────────────────────────────────────────────────
+
+    def _caller(self, hook: str, component: str) -> pluggy.HookCaller:
+        """Return the call of a hook that reaches one component and all extensions."""
+        key = (hook, component)
+        if key not in self._callers:
+            reached = self._extensions | {component}
+            self._callers[key] = self._subset(hook, reached)
+        return self._callers[key]
+
+    def _subset(self, hook: str, reached: Iterable[str]) -> pluggy.HookCaller:
+        silent = [seat for name, seat in self._seats.items() if name not in reached]
+        return self._manager.subset_hook_caller(hook, remove_plugins=silent)
+
+    def _inform(self, hook: str, tell: Callable[[pluggy.HookCaller], object]) -> None:
+        for told in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            try:
+                tell(self._subset(hook, {told.plugin_name}))
+            except Exception as error:  # noqa: BLE001  # a run outlives whoever watches it
+                message = f"{told.plugin_name}: {hook} failed: {type(error).__name__}: {error}"
+                warnings.warn(message, LifecycleWarning, stacklevel=3)
+
+
+def _answer(answer: T | None, hook: str, component: str) -> T:
+    if answer is None:
+        message = f"{component} does not answer the hook {hook}; is its method marked @hookimpl?"
+        raise DeliveryError(message)
+    return answer

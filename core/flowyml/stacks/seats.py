@@ -1,0 +1,106 @@
+"""The plugin manager of one stack: a seat for every component, every hook checked."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+import pluggy
+from attrs import define, frozen
+
+from flowyml.errors import PluginError
+from flowyml.plugins.components import Component
+from flowyml.plugins.discovery import Provider
+from flowyml.plugins.hookspecs import Faults, Lifecycle
+from flowyml.plugins.markers import PROJECT
+from flowyml.plugins.roles import Role
+
+__all__ = ["Member", "Seat", "seat_members"]
+
+
+@frozen
+class Member:
+    """A component on its way into a stack.
+
+    Attributes:
+        name: Its name in the stack.
+        provider: The distribution that brought it.
+    """
+
+    name: str
+    component: Component
+    provider: Provider
+
+
+@define(eq=False, slots=False)
+class Seat:
+    """Stands for a component in the plugin manager.
+
+    pluggy compares plugins by value and keeps them in sets. Two components that are configured
+    alike are equal and still two, and attrs leaves them without a hash.
+    """
+
+    name: str
+
+    def __repr__(self) -> str:
+        return f"<{self.name}>"
+
+
+def seat_members(
+    members: Iterable[Member], roles: Iterable[Role]
+) -> tuple[pluggy.PluginManager, Mapping[str, Seat]]:
+    """Register the hooks of all members, and hold them against the specifications.
+
+    Args:
+        members: Where wrappers meet, the member that comes first is the outermost.
+        roles: The roles whose hooks may be implemented.
+
+    Raises:
+        PluginError: A member has a hook that no role has, or one with other arguments.
+    """
+    manager = pluggy.PluginManager(PROJECT)
+    for spec in (*(role.spec for role in roles), Faults, Lifecycle):
+        manager.add_hookspecs(spec)
+    seats: dict[str, Seat] = {}
+    for member in reversed(list(members)):
+        seats[member.name] = _register(manager, member)
+    return manager, seats
+
+
+def _register(manager: pluggy.PluginManager, member: Member) -> Seat:
+    seat = Seat(member.name)
+    for name, hook in _hooks_of(member.component):
+        setattr(seat, name, hook)
+    try:
+        manager.register(seat, member.name)
+        manager.check_pending()
+    except pluggy.PluginValidationError as cause:
+        message = f"the {_told(member)} {_fault(manager, seat, cause)}"
+        raise PluginError(message) from cause
+    return seat
+
+
+def _hooks_of(component: Component) -> Iterator[tuple[str, Any]]:
+    """Yield what is marked ``@hookimpl``, without running any property of the component."""
+    for name in dir(type(component)):
+        static = inspect.getattr_static(type(component), name)
+        function = getattr(static, "__func__", static)
+        if hasattr(function, f"{PROJECT}_impl"):
+            yield name, getattr(component, name)
+
+
+def _fault(manager: pluggy.PluginManager, seat: Seat, cause: pluggy.PluginValidationError) -> str:
+    callers = manager.get_hookcallers(seat) or ()
+    unknown = [caller.name for caller in callers if not caller.has_spec()]
+    if not unknown:
+        return f"has a hook that does not fit: {' '.join(str(cause).split())}"
+    known = [name for name, caller in vars(manager.hook).items() if caller.has_spec()]
+    close = difflib.get_close_matches(unknown[0], known, n=1)
+    meant = f"; did you mean {close[0]!r}?" if close else ""
+    return f"implements the hook {unknown[0]!r}, which no role of the stack has{meant}"
+
+
+def _told(member: Member) -> str:
+    return f"{member.provider.role} {member.provider.type!r} of {member.provider}"
