@@ -9,7 +9,7 @@ import attrs
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.metadata.metadata_samples import NOW, a_delivery, a_run, new_store
+from tests.metadata.metadata_samples import NOW, a_delivery, a_run, an_artifact, new_store
 
 from flowyml.errors import MetadataError, NotFoundError
 from flowyml.metadata.store import MetadataStore
@@ -57,8 +57,9 @@ def test_adding_a_key_again_changes_nothing(store: MetadataStore) -> None:
     done = a_delivery(status=DeliveryStatus.DONE, reference="file:///x", attempts=1)
     store.add_deliveries([done])
 
-    store.add_deliveries([a_delivery(), a_delivery(hook="register_model")])
+    added = store.add_deliveries([a_delivery(), a_delivery(hook="register_model")])
 
+    assert added == 1
     assert store.delivery(done.key) == done
     assert [delivery.hook for delivery in store.deliveries("run-1")] == HOOKS[:2]
 
@@ -127,3 +128,24 @@ def test_the_debts_are_the_deliveries_that_are_debts(
         assert store.debts() == owed
         for run_id in ("run-1", "run-2"):
             assert store.debts(run_id) == [d for d in owed if d.run_id == run_id]
+
+
+def test_what_somebody_needs_is_claimed(store: MetadataStore) -> None:
+    """Registered, waited for and owed is claimed; stored, logged and skipped alone is not."""
+    done, skipped = DeliveryStatus.DONE, DeliveryStatus.SKIPPED
+    lines = {
+        "registered": a_delivery(hook="register_model", status=done),
+        "waiting": a_delivery(hook="deploy_model", waits_for="approval"),
+        "owed": a_delivery(hook="log_metrics", status=DeliveryStatus.FAILED),
+        "theirs": a_delivery(hook="publish_prompt", status=done),
+        "stored": a_delivery(hook="store_artifact", status=done),
+        "logged": a_delivery(hook="log_metrics", status=done),
+        "skipped": a_delivery(hook="register_model", status=skipped),
+    }
+    ids = {output: store.add_artifact(an_artifact(output), []) for output in lines}
+    for output, line in lines.items():
+        store.add_deliveries([attrs.evolve(line, key=output, output=output)])
+
+    claimed = {output for output, number in ids.items() if number in store.claimed_artifacts()}
+
+    assert claimed == {"registered", "waiting", "owed", "theirs"}

@@ -36,6 +36,16 @@ UPDATE: Final = """
     WHERE key = ?
 """
 
+# A metric that was logged lives on in its tracker; a model that was registered is where it was
+# stored, and so is whatever a third party's hook was given.
+CLAIMED: Final = """
+    SELECT DISTINCT artifacts.id
+    FROM deliveries JOIN artifacts USING (run_id, step, output)
+    WHERE is_debt = 1
+       OR (hook NOT IN ('store_artifact', 'log_metrics', 'log_parameters')
+           AND (status = 'done' OR waits_for IS NOT NULL))
+"""
+
 
 @frozen(eq=False)
 class DeliveryTable:
@@ -47,13 +57,15 @@ class DeliveryTable:
 
     database: Database
 
-    def add(self, deliveries: Iterable[DeliveryRecord]) -> None:
-        """Add deliveries; one whose key is there already stays as it is."""
+    def add(self, deliveries: Iterable[DeliveryRecord]) -> int:
+        """Add deliveries and return how many are new; one whose key is there stays as it is."""
+        added = 0
         with self.database.transaction():
             for delivery in deliveries:
                 about = _about(delivery)
                 values = (*_state(delivery, about), delivery.key, *_origin(delivery))
-                self.database.write(ADD, values, about=about)
+                added += self.database.write(ADD, values, about=about).rowcount
+        return added
 
     def update(self, delivery: DeliveryRecord) -> None:
         """Write down how a delivery stands; what it delivers, and where to, never changes."""
@@ -85,6 +97,10 @@ class DeliveryTable:
             owed = f"{SELECT} WHERE is_debt = 1 AND run_id = ? ORDER BY id"
             rows = self.database.rows(owed, (run_id,))
         return [_delivery(row) for row in rows]
+
+    def claimed(self) -> list[int]:
+        """Return the ids of the artifacts that something besides storing and logging needs."""
+        return [number for (number,) in self.database.rows(CLAIMED)]
 
 
 def _about(delivery: DeliveryRecord) -> str:

@@ -251,9 +251,9 @@ class MetadataStore:
         """
         return self._lineage.around(artifact_id, depth)
 
-    def add_deliveries(self, deliveries: Sequence[DeliveryRecord]) -> None:
-        """Add deliveries; one whose key is there already stays as it is."""
-        self._deliveries.add(deliveries)
+    def add_deliveries(self, deliveries: Sequence[DeliveryRecord]) -> int:
+        """Add deliveries and return how many are new; one whose key is there stays as it is."""
+        return self._deliveries.add(deliveries)
 
     def update_delivery(self, delivery: DeliveryRecord) -> None:
         """Write down how the delivery with this key stands.
@@ -274,6 +274,13 @@ class MetadataStore:
     def debts(self, run_id: str | None = None) -> list[DeliveryRecord]:
         """Return the deliveries that a run, or that all runs together, still owe."""
         return self._deliveries.debts(run_id)
+
+    def claimed_artifacts(self) -> list[int]:
+        """Return the ids of artifacts that are registered, deployed, waited for or owed.
+
+        That is what the ledger of every stack says; a registry or a deployer may know of more.
+        """
+        return self._deliveries.claimed()
 
     def acquire_lease(self, run_id: str, owner: str, seconds: float) -> bool:
         """Take a run for a while; False where another owner has it.

@@ -1,0 +1,25 @@
+"""The command ``flowyml``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+from flowyml._version import __version__
+
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: What follows ``flowyml``; None for what this process was given.
+    """
+    given = sys.argv[1:] if arguments is None else list(arguments)
+    if given == ["--version"]:  # asked by scripts all the time: not worth an import of click
+        sys.stdout.write(f"flowyml {__version__}\n")
+        return 0
+    from flowyml.cli.program import run
+
+    return run(given)

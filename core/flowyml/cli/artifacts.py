@@ -1,0 +1,294 @@
+"""``flowyml artifact``: what is stored, where it came from, and whether it is still whole."""
+
+from __future__ import annotations
+
+import re
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from flowyml.cli import columns
+from flowyml.cli.options import Output, configured, limited, output_format, stacked
+from flowyml.cli.program import Commands
+from flowyml.cli.project import has_history, history
+from flowyml.cli.screen import Column, facts, line, listing, table
+
+if TYPE_CHECKING:
+    from flowyml.metadata.rows import ArtifactRecord
+    from flowyml.metadata.store import MetadataStore
+
+__all__ = ["artifact"]
+
+ARTIFACTS: Final = (
+    columns.text("id", "id"),
+    columns.text("name", "name"),
+    columns.text("version", "version"),
+    columns.text("type", "type"),
+    Column("output", lambda item: f"{item['run_id']}/{item['output']}"),
+    columns.status(),
+    columns.size(),
+    columns.digest(),
+    columns.moment("created", "created_at"),
+)
+
+LINEAGE: Final = (
+    columns.text("relation", "relation"),
+    columns.text("distance", "distance"),
+    columns.text("id", "id"),
+    columns.text("name", "name"),
+    columns.text("type", "type"),
+    Column("output", lambda item: f"{item['run_id']}/{item['output']}"),
+    Column("made from", lambda item: ", ".join(map(str, item["parents"])) or "-"),
+    columns.digest(),
+)
+
+FILES: Final = (columns.text("file", "name"), columns.size(), columns.digest(key="sha256"))
+
+CHECKS: Final = (
+    columns.text("id", "id"),
+    columns.text("name", "name"),
+    columns.status(),
+    columns.digest(),
+    columns.text("uri", "uri"),
+    columns.text("problem", "error"),
+)
+
+COLLECTED: Final = (
+    columns.text("id", "id"),
+    columns.text("name", "name"),
+    columns.text("pipeline", "pipeline"),
+    columns.size(),
+    columns.moment("created", "created_at"),
+    columns.text("uri", "uri"),
+)
+
+UNITS: Final = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
+
+
+@click.group(cls=Commands)
+def artifact() -> None:
+    """See, fetch, verify and collect what runs stored.
+
+    REF names an artifact by its id, its URI, RUN/output, its name or its digest; the beginning of
+    a run's id or of a digest will do. `run:RUN/output` and `model:NAME@VERSION` work as well.
+    """
+
+
+@artifact.command("list")
+@click.option("--run", "run_id", metavar="RUN", help="Only artifacts of this run.")
+@click.option("--step", metavar="NAME", help="Only what this step made.")
+@click.option("--name", metavar="NAME", help="Only artifacts of this name.")
+@click.option("--type", "type_", metavar="TYPE", help="Only this type, such as Model.")
+@limited
+@output_format
+@configured
+def list_(
+    *,
+    run_id: str | None,
+    step: str | None,
+    name: str | None,
+    type_: str | None,
+    limit: int | None,
+    output: Output,
+) -> None:
+    """List artifacts, the newest first."""
+    found: list[dict[str, Any]] = []
+    if run_id or has_history():
+        from flowyml.cli.objects import artifact_object
+
+        with history() as metadata:
+            run = metadata.run(run_id).run_id if run_id else None
+            records = metadata.artifacts(run_id=run, step=step, name=name, type=type_, limit=limit)
+        found = [artifact_object(record) for record in records]
+    listing(found, ARTIFACTS, output, empty="No artifacts.")
+
+
+@artifact.command()
+@click.argument("ref")
+@output_format
+@stacked
+def show(*, ref: str, output: Output) -> None:
+    """Show an artifact with its files and all that is known about it."""
+    from flowyml.cli.objects import artifact_object
+
+    with history() as metadata:
+        record = _find(metadata, ref)
+    shown = {**artifact_object(record), "manifest": record.manifest}
+    if output == "json":
+        listing([shown], ARTIFACTS, output, empty="")
+        return
+    manifest = record.manifest
+    facts(
+        [
+            ("name", record.name),
+            ("version", record.version),
+            ("type", record.type),
+            ("status", shown["status"]),
+            ("id", str(record.artifact_id)),
+            ("run", record.run_id),
+            ("made by", f"{record.pipeline}: {record.step}.{record.output}"),
+            ("created", columns.local_time(record.created_at)),
+            ("uri", record.uri),
+            ("store", record.store),
+            ("digest", record.digest),
+            ("size", columns.human_size(record.size)),
+            ("format", _text(manifest.get("serializer"))),
+            ("python type", _text(manifest.get("python_type"))),
+            *((f"property {key}", str(value)) for key, value in _items(manifest, "properties")),
+            *((f"metadata {key}", str(value)) for key, value in _items(manifest, "metadata")),
+        ]
+    )
+    if manifest.get("files"):
+        table(manifest["files"], FILES, title="Files")
+
+
+@artifact.command()
+@click.argument("ref")
+@click.option(
+    "--depth", type=click.IntRange(min=1), help="How many generations to follow each way."
+)
+@limited
+@output_format
+@stacked
+def lineage(*, ref: str, depth: int | None, limit: int | None, output: Output) -> None:
+    """Show what an artifact was made from, and what was made from it; the newest first."""
+    from flowyml.cli.ancestry import ancestry
+
+    with history() as metadata:
+        found = ancestry(metadata, _find(metadata, ref), depth, limit)
+    listing(found, LINEAGE, output, empty="")
+
+
+@artifact.command()
+@click.argument("ref")
+@click.option(
+    "--to",
+    "folder",
+    metavar="DIR",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to copy the files into; by default one with the artifact's name, in here.",
+)
+@output_format
+@stacked
+def get(*, ref: str, folder: Path | None, output: Output) -> None:
+    """Copy an artifact's files out of its store, each verified before it is written."""
+    from flowyml.cli.copying import copy_files, open_source
+
+    with history() as metadata:
+        record = _find(metadata, ref)
+        source = open_source(metadata, record)
+    target = folder or Path(_file_name(record))
+    copied = copy_files(source, target)
+    if output == "json":
+        listing(copied, FILES, output, empty="")
+    for item in copied if output == "table" else ():
+        line(item["path"])
+
+
+@artifact.command()
+@click.argument("ref", required=False)
+@click.option("--all", "everything", is_flag=True, help="Every artifact of the project.")
+@output_format
+@stacked
+def verify(*, ref: str | None, everything: bool, output: Output) -> int:
+    """Read stored files again, and compare every byte with what was written.
+
+    Exits with 1 when something is not what it was.
+    """
+    from flowyml.cli.copying import verified
+
+    if bool(ref) == everything:
+        message = "give the artifact to verify, or --all"
+        raise click.UsageError(message)
+    if everything and not has_history():
+        listing([], CHECKS, output, empty="No artifacts.")
+        return 0
+    with history() as metadata:
+        records = metadata.artifacts() if ref is None else [_find(metadata, ref)]
+        there = [record for record in records if ref or record.collected_at is None]
+        checked = [verified(metadata, record) for record in there]
+    listing(checked, CHECKS, output, empty="No artifacts.")
+    return 1 if any(check["status"] != "ok" for check in checked) else 0
+
+
+@artifact.command()
+@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
+@click.option(
+    "--keep-runs",
+    type=click.IntRange(min=0),
+    default=10,
+    show_default=True,
+    help="The newest runs of each pipeline keep their artifacts.",
+)
+@click.option(
+    "--older-than",
+    "age",
+    metavar="AGE",
+    default="30d",
+    show_default=True,
+    help="Only what is older goes: 30d, 12h or 45m.",
+)
+@output_format
+@stacked
+def gc(*, dry_run: bool, keep_runs: int, age: str, output: Output) -> None:
+    """Delete artifacts that nothing needs any more from the stores of the stack.
+
+    What is registered, aliased, deployed, waits for a decision or is still owed stays, with
+    everything that it was made from.
+    """
+    from flowyml.cli.objects import artifact_object
+
+    retention_age = _age(age)
+    if not has_history():
+        listing([], COLLECTED, output, empty="Nothing to collect.")
+        return
+    from flowyml.routing.collection import Collector
+    from flowyml.routing.retention import Retention
+    from flowyml.stacks.active import current_stack
+
+    with history() as metadata:
+        collector = Collector(current_stack(), metadata, Retention(keep_runs, retention_age))
+        records = collector.find() if dry_run else list(collector.collect())
+    listing(
+        [artifact_object(record) for record in reversed(records)],
+        COLLECTED,
+        output,
+        empty="Nothing to collect.",
+    )
+    if records and output == "table":
+        total = columns.human_size(sum(record.size for record in records))
+        line(f"{len(records)} would go, {total}." if dry_run else f"{len(records)} gone, {total}.")
+
+
+def _find(metadata: MetadataStore, ref: str) -> ArtifactRecord:
+    kind, colon, rest = ref.partition(":")
+    if colon and kind == "run":
+        return metadata.find_artifact(rest)
+    if colon and kind == "model":
+        from flowyml.cli.models import find_version
+
+        name, _, version = rest.partition("@")
+        return metadata.find_artifact(find_version(name, version or None).uri)
+    return metadata.find_artifact(ref)
+
+
+def _items(manifest: dict[str, Any], key: str) -> list[tuple[str, Any]]:
+    return list((manifest.get(key) or {}).items())
+
+
+def _text(value: object) -> str | None:
+    return None if value is None else str(value)
+
+
+def _file_name(record: ArtifactRecord) -> str:
+    return re.sub(r"[^\w.-]+", "_", record.name).lstrip(".") or record.output
+
+
+def _age(text: str) -> timedelta:
+    written = re.fullmatch(r"(\d{1,6})([dhm])", text)
+    if written is None:
+        message = f"{text!r} is no age; write a number and a unit: 30d, 12h or 45m"
+        raise click.BadParameter(message, param_hint="--older-than")
+    return int(written[1]) * UNITS[written[2]]

@@ -1,0 +1,123 @@
+"""Reading stored files: out of a store into a folder, or only to see that they are whole."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+from flowyml.errors import ConfigurationError, FlowyMLError, IntegrityError
+from flowyml.metadata.rows import ArtifactRecord
+from flowyml.metadata.store import MetadataStore
+from flowyml.stacks.active import current_stack
+from flowyml.storage.files import FileSource
+
+__all__ = ["copy_files", "open_source", "verified"]
+
+PIECE = 1024 * 1024
+
+
+def open_source(metadata: MetadataStore, artifact: ArtifactRecord) -> FileSource:
+    """Open an artifact in the store of the active stack, or of the stack that stored it.
+
+    Raises:
+        ConfigurationError: Neither of them has the store where it lies.
+    """
+    stack = current_stack()
+    store = stack.store_of_uri(artifact.uri)
+    if store is None:
+        stack = current_stack(metadata.run(artifact.run_id).stack)
+        store = stack.store_of_uri(artifact.uri)
+    if store is None:
+        message = (
+            f"no store of the stack {stack.name!r} holds {artifact.uri}; "
+            "name the stack that does with --stack"
+        )
+        raise ConfigurationError(message)
+    return stack.hooks.load_artifact(store, artifact.uri)
+
+
+def copy_files(source: FileSource, folder: Path) -> list[dict[str, Any]]:
+    """Copy all data files into a folder, under the names that they have in the store.
+
+    Returns:
+        Name, path, size and SHA-256 of each.
+
+    Raises:
+        ConfigurationError: A file is there already, or the folder cannot be written.
+        IntegrityError: A file is not what was written, or its name leaves the folder.
+    """
+    targets = {file.name: _inside(folder, file.name) for file in source.manifest.files}
+    taken = [str(target) for target in targets.values() if target.exists()]
+    if taken:
+        message = f"{taken[0]} exists already; choose another folder with --to"
+        raise ConfigurationError(message)
+    try:
+        for name, target in targets.items():
+            _copy(source, name, target)
+    except FlowyMLError:
+        raise
+    except OSError as cause:
+        message = f"the files cannot be copied into {folder}: {cause}"
+        raise ConfigurationError(message) from cause
+    return [
+        {
+            "name": file.name,
+            "path": str(targets[file.name]),
+            "size": file.size,
+            "sha256": file.sha256,
+        }
+        for file in source.manifest.files
+    ]
+
+
+def verified(metadata: MetadataStore, artifact: ArtifactRecord) -> dict[str, Any]:
+    """Read an artifact again, and return it with ``status`` ``ok`` or ``failed`` and an error."""
+    problem = None
+    try:
+        source = open_source(metadata, artifact)
+        for file in source.manifest.files:
+            _read(source, file.name)
+        if source.manifest.digest != artifact.digest:
+            problem = (
+                f"the manifest there says {source.manifest.digest}, and the run that stored it "
+                f"recorded {artifact.digest}"
+            )
+    except FlowyMLError as error:
+        problem = str(error)
+    return {
+        "id": artifact.artifact_id,
+        "run_id": artifact.run_id,
+        "name": artifact.name,
+        "version": artifact.version,
+        "status": "failed" if problem else "ok",
+        "digest": artifact.digest,
+        "uri": artifact.uri,
+        "error": problem,
+    }
+
+
+def _copy(source: FileSource, name: str, target: Path) -> None:
+    """Copy one file; it gets its name when it is whole."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    partial = target.with_name(f".{target.name}.partial")
+    try:
+        with source.open(name) as stored, partial.open("wb") as copy:
+            shutil.copyfileobj(stored, copy, PIECE)
+        partial.replace(target)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _read(source: FileSource, name: str) -> None:
+    with source.open(name) as stored:
+        while stored.read(PIECE):
+            pass
+
+
+def _inside(folder: Path, name: str) -> Path:
+    parts = PurePosixPath(name).parts
+    if not parts or ".." in parts or "\\" in name or PurePosixPath(name).is_absolute():
+        message = f"the artifact names a file {name!r}, which would leave {folder}; nothing is read"
+        raise IntegrityError(message)
+    return folder.joinpath(*parts)

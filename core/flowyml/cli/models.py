@@ -1,0 +1,262 @@
+"""``flowyml model``: registered models, decisions about them, and what serves."""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final
+
+import click
+
+from flowyml.cli import columns
+from flowyml.cli.options import Output, output_format, stacked
+from flowyml.cli.program import Commands
+from flowyml.cli.project import history
+from flowyml.cli.screen import Column, facts, line, listing, table
+from flowyml.errors import ConfigurationError, IntegrityError, NotFoundError
+
+if TYPE_CHECKING:
+    from flowyml.records import Deployment, ModelVersion
+    from flowyml.routing.lifecycle import ModelLifecycle
+
+__all__ = ["find_version", "model"]
+
+MODELS: Final = (
+    columns.text("name", "name"),
+    columns.text("version", "version"),
+    columns.status(),
+    Column("aliases", lambda item: ", ".join(item["aliases"]) or "-"),
+    columns.text("framework", "framework"),
+    columns.moment("registered", "created_at"),
+    columns.digest(),
+)
+
+ENDPOINTS: Final = (
+    columns.text("endpoint", "endpoint"),
+    columns.text("version", "version"),
+    columns.status(),
+    columns.text("url", "url"),
+    columns.moment("deployed", "created_at"),
+)
+
+EVENTS: Final = (
+    columns.text("entry", "sequence"),
+    columns.text("version", "version"),
+    columns.text("what", "kind"),
+    columns.text("who", "actor"),
+    columns.moment("when", "at"),
+    columns.text("comment", "comment"),
+    columns.digest(),
+)
+
+_version = click.option("--version", required=True, metavar="V", help="Version of the model.")
+_comment = click.option("--comment", default="", help="Why; kept in the model's history.")
+
+
+@click.group(cls=Commands)
+def model() -> None:
+    """See registered models, decide about them, deploy them."""
+
+
+@model.command("list")
+@click.argument("name", required=False)
+@output_format
+@stacked
+def list_(*, name: str | None, output: Output) -> None:
+    """List model versions, or those of one model, the newest first."""
+    from flowyml.cli.objects import model_object
+
+    deployments = _deployments()
+    found = [model_object(version, deployments) for version in _versions(name)]
+    listing(found, MODELS, output, empty="No models are registered.")
+
+
+@model.command()
+@click.argument("name")
+@click.option("--version", metavar="V", help="Only this version, or the one with this alias.")
+@output_format
+@stacked
+def show(*, name: str, version: str | None, output: Output) -> None:
+    """Show a model: its newest version, or the given one, and what serves it."""
+    from flowyml.cli.objects import model_object
+
+    deployments = _deployments()
+    chosen = find_version(name, version)
+    versions = [chosen] if version else _versions(name)
+    found = [model_object(item, deployments) for item in versions]
+    if output == "json":
+        listing(found, MODELS, output, empty="")
+        return
+    shown = model_object(chosen, deployments)
+    facts(
+        [
+            ("name", chosen.name),
+            ("version", chosen.version),
+            ("status", shown["status"]),
+            ("aliases", ", ".join(chosen.aliases) or None),
+            ("uri", chosen.uri),
+            ("digest", chosen.digest),
+            ("framework", chosen.framework),
+            ("run", chosen.run_id),
+            ("registered", columns.local_time(chosen.created_at)),
+            ("registry", chosen.registry),
+            ("registry id", chosen.registry_id),
+            *((f"metadata {key}", str(value)) for key, value in chosen.metadata.items()),
+        ]
+    )
+    if shown["deployments"]:
+        table(shown["deployments"], ENDPOINTS, title="Endpoints")
+    if len(found) > 1:
+        table(found, MODELS, title="Versions")
+
+
+@model.command()
+@click.argument("name")
+@_version
+@_comment
+@stacked
+def approve(*, name: str, version: str, comment: str) -> None:
+    """Approve a version that waits for it; approval deploys it where a rule says so."""
+    with _lifecycle() as lifecycle:
+        deployment = lifecycle.approve(name, version, comment)
+    line(f"approved {name}@{version}")
+    _tell_of(deployment)
+
+
+@model.command()
+@click.argument("name")
+@_version
+@_comment
+@stacked
+def reject(*, name: str, version: str, comment: str) -> None:
+    """Reject a version that waits for approval; it is not deployed."""
+    with _lifecycle() as lifecycle:
+        lifecycle.reject(name, version, comment)
+    line(f"rejected {name}@{version}")
+
+
+@model.command()
+@click.argument("name")
+@_version
+@click.option("--endpoint", metavar="E", help="Endpoint; by default the rule's, or the name.")
+@stacked
+def deploy(*, name: str, version: str, endpoint: str | None) -> None:
+    """Deploy a registered version, its digest verified again."""
+    with _lifecycle() as lifecycle:
+        _tell_of(lifecycle.deploy(name, version, endpoint))
+
+
+@model.command()
+@click.argument("name")
+@stacked
+def undeploy(*, name: str) -> None:
+    """End the endpoints that serve a model."""
+    with _lifecycle() as lifecycle:
+        lifecycle.undeploy(name)
+    line(f"undeployed {name}")
+
+
+@model.command()
+@click.argument("name")
+@stacked
+def rollback(*, name: str) -> None:
+    """Deploy the version that served before the one that serves now."""
+    with _lifecycle() as lifecycle:
+        _tell_of(lifecycle.rollback(name))
+
+
+@model.command("history")
+@click.argument("name")
+@output_format
+@stacked
+def history_(*, name: str, output: Output) -> None:
+    """Show every decision about a model, and verify that none was changed or removed."""
+    from flowyml.cli.objects import event_object
+
+    with history() as metadata:
+        first_wrong = metadata.verify_history(name)
+        events = metadata.events(name)
+    if not events and first_wrong is None:
+        message = f"the model {name!r} has no history; `flowyml model list` shows what there is"
+        raise NotFoundError(message)
+    listing([event_object(event) for event in reversed(events)], EVENTS, output, empty="")
+    if first_wrong is not None:
+        message = (
+            f"the history of {name!r} was changed from outside: entry {first_wrong} is missing or "
+            "is not what was written; restore .flowyml/metadata.db from a backup"
+        )
+        raise IntegrityError(message)
+
+
+def find_version(name: str, version: str | None) -> ModelVersion:
+    """Return a version of a model, by its number or an alias; the newest for None.
+
+    Raises:
+        ConfigurationError: The stack has no model registry.
+        NotFoundError: There is no such version.
+    """
+    from flowyml.stacks.active import current_stack
+
+    stack = current_stack()
+    registries = stack.of_role("model_registry")
+    if not registries:
+        message = f"the stack {stack.name!r} has no model_registry; add one to it in flowyml.yaml"
+        raise ConfigurationError(message)
+    for registry in registries:
+        if found := stack.hooks.get_model(registry, name, version):
+            return found
+    wanted = f"{name}@{version}" if version else name
+    message = f"no model {wanted!r} in the registry of the stack {stack.name!r}; "
+    known = [item.version for item in stack.hooks.list_models(registries[0], name)]
+    hint = f"its versions: {', '.join(known)}" if known else "see `flowyml model list`"
+    raise NotFoundError(message + hint)
+
+
+def _versions(name: str | None) -> list[ModelVersion]:
+    from flowyml.stacks.active import current_stack
+
+    stack = current_stack()
+    found = [
+        version
+        for registry in stack.of_role("model_registry")
+        for version in stack.hooks.list_models(registry, name)
+    ]
+    return sorted(found, key=lambda version: version.created_at, reverse=True)
+
+
+def _deployments() -> tuple[Deployment, ...]:
+    from flowyml.stacks.active import current_stack
+
+    stack = current_stack()
+    return tuple(
+        deployment
+        for deployer in stack.of_role("model_deployer")
+        for deployment in stack.hooks.list_deployments(deployer)
+    )
+
+
+@contextmanager
+def _lifecycle() -> Iterator[ModelLifecycle]:
+    from flowyml.metadata.store import MetadataStore
+    from flowyml.routing.lifecycle import ModelLifecycle
+    from flowyml.stacks.active import current_project, current_stack
+
+    stack = current_stack()
+    with MetadataStore.open(current_project().metadata_path) as metadata:
+        yield ModelLifecycle(stack, metadata, _actor())
+
+
+def _actor() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # a container may run under a user without a name
+        return "unknown"
+
+
+def _tell_of(deployment: Deployment | None) -> None:
+    if deployment is not None:
+        line(
+            f"deployed {deployment.model}@{deployment.version} to {deployment.endpoint} "
+            f"({deployment.status}) {deployment.url or ''}".rstrip()
+        )

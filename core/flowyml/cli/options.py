@@ -1,0 +1,77 @@
+"""The options that commands share, and the class of the commands that work in a project."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import click
+
+__all__ = ["Output", "ProjectCommand", "configured", "limited", "output_format", "stacked"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+Output = Literal["table", "json"]
+
+
+class ProjectCommand(click.Command):
+    """A command that runs in the project of ``--config`` and on the stack of ``--stack``."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; it does not see the two options."""
+        if "config" not in ctx.params:
+            return super().invoke(ctx)
+        from flowyml.stacks.active import command_line
+
+        config, stack = ctx.params.pop("config"), ctx.params.pop("stack", None)
+        with command_line(stack, Path(config) if config else None):
+            return super().invoke(ctx)
+
+
+def output_format(command: F) -> F:
+    """Add ``-o``; the command gets it as ``output``."""
+    option = click.option(
+        "-o",
+        "--output",
+        type=click.Choice(["table", "json"]),
+        default="table",
+        help="json prints a list of objects for scripts, the newest first.",
+    )
+    return option(command)
+
+
+def limited(command: F) -> F:
+    """Add ``-n``; the command gets it as ``limit``, None for all."""
+    option = click.option(
+        "-n",
+        "--limit",
+        type=click.IntRange(min=0),
+        default=50,
+        show_default=True,
+        callback=_none_for_all,
+        help="How many to show at most; 0 for all.",
+    )
+    return option(command)
+
+
+def configured(command: F) -> F:
+    """Add ``--config`` to a `ProjectCommand`."""
+    option = click.option(
+        "--config",
+        metavar="FILE",
+        help="The flowyml.yaml to use, in place of the one found upward from here.",
+    )
+    return option(command)
+
+
+def stacked(command: F) -> F:
+    """Add ``--config`` and ``--stack`` to a `ProjectCommand`."""
+    option = click.option(
+        "--stack", metavar="NAME", help="The stack to use, in place of the active one."
+    )
+    return option(configured(command))
+
+
+def _none_for_all(_context: click.Context, _option: click.Parameter, limit: int) -> int | None:
+    return limit or None

@@ -1,0 +1,92 @@
+"""``--param key=value``: the value as YAML 1.2 reads it."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+__all__ = ["parse_parameters", "parse_value"]
+
+WORDS: Final = {
+    **dict.fromkeys(("null", "Null", "NULL", "~"), None),
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
+    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
+    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
+}
+
+INTEGER: Final = re.compile(r"[-+]?[0-9]+")
+BASED: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
+FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+
+LONGEST_NUMBER: Final = 4000
+"""Digits; Python refuses to read more than 4300."""
+
+
+def parse_parameters(given: Sequence[str]) -> dict[str, Any]:
+    """Return the values of ``--param`` options, by key.
+
+    Raises:
+        click.BadParameter: One is not ``key=value``, is given twice, or has a broken value.
+    """
+    parsed: dict[str, Any] = {}
+    for text in given:
+        key, equals, value = text.partition("=")
+        if not equals or not key.strip().isidentifier():
+            _refuse(f"{text!r} is not key=value, where the key is the name of a context value")
+        if key.strip() in parsed:
+            _refuse(f"{key.strip()!r} is given twice")
+        parsed[key.strip()] = parse_value(value, key.strip())
+    return parsed
+
+
+def parse_value(text: str, key: str) -> Any:
+    """Return what a text means: a YAML scalar, or a list or mapping in brackets.
+
+    ``5`` is a number, ``true`` a bool, ``null`` None, ``[1, 2]`` a list, ``{a: 1}`` a mapping; text
+    in quotes is text, and so is everything else, also a date.
+
+    Args:
+        text: What stands behind ``key=``.
+        key: The key, for the message.
+
+    Raises:
+        click.BadParameter: It begins as a list, a mapping or a quoted text and is none.
+    """
+    bare = text.strip()
+    if bare in WORDS:
+        return WORDS[bare]
+    if len(bare) < LONGEST_NUMBER:
+        if INTEGER.fullmatch(bare):
+            return int(bare)
+        if BASED.fullmatch(bare):
+            return int(bare, 0)
+        if FLOAT.fullmatch(bare):
+            return float(bare)
+    return _bracketed(bare, key) if bare[:1] in {"[", "{", '"', "'"} else text
+
+
+def _bracketed(text: str, key: str) -> Any:
+    try:
+        return json.loads(text)  # most often it is, and then nothing has to be imported
+    except ValueError:
+        pass
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        parsed = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as cause:
+        problem = str(getattr(cause, "problem", None) or cause).partition("\n")[0]
+        message = f"the value of {key!r} is neither YAML nor JSON: {problem}; quote it for text"
+        raise click.BadParameter(message, param_hint="--param") from cause
+    return parsed
+
+
+def _refuse(message: str) -> None:
+    raise click.BadParameter(message, param_hint="--param")

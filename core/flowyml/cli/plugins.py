@@ -1,0 +1,160 @@
+"""``flowyml plugin``: which plugins are installed, and what one is configured with."""
+
+from __future__ import annotations
+
+import inspect
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from flowyml.cli import columns
+from flowyml.cli.options import Output, output_format
+from flowyml.cli.program import Commands
+from flowyml.cli.screen import Column, facts, listing, table
+
+if TYPE_CHECKING:
+    import attrs
+
+    from flowyml.plugins.discovery import Provider
+
+__all__ = ["plugin"]
+
+PLUGINS: Final = (
+    columns.text("role", "role"),
+    columns.text("type", "name"),
+    columns.text("distribution", "distribution"),
+    columns.text("version", "version"),
+    columns.status(),
+)
+
+FIELDS: Final = (
+    columns.text("field", "name"),
+    columns.text("type", "type"),
+    Column("default", lambda item: "required" if item["required"] else str(item["default"])),
+    columns.text("meaning", "doc"),
+)
+
+
+@click.group(cls=Commands)
+def plugin() -> None:
+    """See which plugins are installed and how they are configured."""
+
+
+@plugin.command("list")
+@click.option("--role", metavar="ROLE", help="Only plugins for this role.")
+@output_format
+def list_(*, role: str | None, output: Output) -> None:
+    """List the installed plugins from their metadata; none is imported."""
+    from flowyml.plugins.discovery import installed
+
+    providers = [
+        provider for provider in installed().providers if role is None or provider.role == role
+    ]
+    found = [_object(provider, providers) for provider in providers]
+    listing(found, PLUGINS, output, empty="No plugins.")
+
+
+@plugin.command()
+@click.argument("name")
+@click.option("--role", metavar="ROLE", help="Which one, where several roles have this type.")
+@output_format
+def show(*, name: str, role: str | None, output: Output) -> None:
+    """Show a plugin: where it comes from, and each field of its configuration.
+
+    NAME is its type, as `type:` in flowyml.yaml.
+    """
+    from flowyml.plugins.discovery import installed
+
+    catalog = installed()
+    roles = [role] if role else [each for each in catalog.roles() if name in catalog.types(each)]
+    if not roles:
+        from flowyml.errors import NotFoundError
+
+        message = f"no plugin {name!r} is installed; `flowyml plugin list` shows those that are"
+        raise NotFoundError(message)
+    found = [_details(each, name) for each in roles]
+    if output == "json":
+        listing(found, PLUGINS, output, empty="")
+        return
+    for details in found:
+        facts(
+            [
+                ("type", details["name"]),
+                ("role", details["role"]),
+                ("from", f"{details['distribution']} {details['version']}"),
+                ("class", details["reference"]),
+                ("does", details["doc"]),
+            ]
+        )
+        if details["fields"]:
+            table(details["fields"], FIELDS, title=f"Fields of {details['role']} {name}")
+
+
+def _object(provider: Provider, all_of_them: list[Provider]) -> dict[str, Any]:
+    rivals = [
+        other for other in all_of_them if (other.role, other.type) == (provider.role, provider.type)
+    ]
+    return {
+        "role": provider.role,
+        "name": provider.type,
+        "distribution": provider.distribution,
+        "version": provider.version,
+        "reference": provider.entry_point.value,
+        "status": "ok" if len(rivals) == 1 else "provided twice",
+    }
+
+
+def _details(role: str, name: str) -> dict[str, Any]:
+    from flowyml.plugins.discovery import installed
+
+    catalog = installed()
+    provider = catalog.find(role, name)
+    cls = catalog.component(role, name)
+    return {
+        **_object(provider, [provider]),
+        "doc": inspect.getdoc(cls),
+        "fields": _fields(cls),
+    }
+
+
+def _fields(cls: type) -> list[dict[str, Any]]:
+    import attrs
+
+    meanings = _meanings(inspect.getdoc(cls) or "")
+    return [
+        {
+            "name": a.name,
+            "type": inspect.formatannotation(a.type) if a.type else "Any",
+            "required": a.default is attrs.NOTHING,
+            "default": _default(a),
+            "secret": not a.repr,
+            "doc": meanings.get(a.name),
+        }
+        for a in attrs.fields(cls)
+        if a.init
+    ]
+
+
+def _default(a: attrs.Attribute[Any]) -> Any:
+    import attrs
+
+    if a.default is attrs.NOTHING:
+        return None
+    return "(computed)" if isinstance(a.default, attrs.Factory) else a.default  # type: ignore[arg-type]
+
+
+def _meanings(doc: str) -> dict[str, str]:
+    """Read the section Attributes of a docstring: the text of each field on one line."""
+    _, _, section = doc.partition("Attributes:\n")
+    meanings: dict[str, str] = {}
+    name = ""
+    for written in section.splitlines():
+        indent = len(written) - len(written.lstrip())
+        if written.strip() and indent == 0:
+            break
+        if indent == 4:  # noqa: PLR2004  # Google style indents the fields by four
+            name, _, text = written.strip().partition(":")
+            meanings[name] = text.strip()
+        elif name and written.strip():
+            meanings[name] += " " + written.strip()
+    return meanings

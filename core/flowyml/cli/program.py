@@ -1,0 +1,113 @@
+"""The command group, and the border where errors become messages and exit codes."""
+
+from __future__ import annotations
+
+import difflib
+import io
+import sys
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from typing import Final
+
+import click
+
+from flowyml._version import __version__
+from flowyml.cli.options import ProjectCommand
+from flowyml.cli.screen import silence
+from flowyml.errors import FlowyMLError
+
+__all__ = ["COMMANDS", "Commands", "program", "run"]
+
+COMMANDS: Final[Mapping[str, str]] = {
+    "artifact": "flowyml.cli.artifacts:artifact",
+    "init": "flowyml.cli.init:init",
+    "model": "flowyml.cli.models:model",
+    "plan": "flowyml.cli.plan:plan",
+    "plugin": "flowyml.cli.plugins:plugin",
+    "resume": "flowyml.cli.resume:resume",
+    "run": "flowyml.cli.run:run",
+    "runs": "flowyml.cli.runs:runs",
+    "stack": "flowyml.cli.stacks:stack",
+}
+"""Where each command lives; its module is imported when the command is used."""
+
+INTERRUPTED: Final = 130
+
+
+class Commands(click.Group):
+    """A group that knows what a mistyped command was meant to be."""
+
+    command_class = ProjectCommand
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find the command, or say which ones come close."""
+        known = self.list_commands(ctx)
+        if not args[0].startswith("-") and args[0] not in known:
+            close = difflib.get_close_matches(args[0], known, n=1)
+            meant = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
+            ctx.fail(f"no command {args[0]!r}; {meant}")
+        return super().resolve_command(ctx, args)
+
+
+class _LazyCommands(Commands):
+    """The root, which imports a command only when it is used, or when the help lists all."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Name every command."""
+        del ctx
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import one command."""
+        del ctx
+        if cmd_name not in COMMANDS:
+            return None
+        module, _, name = COMMANDS[cmd_name].partition(":")
+        command: click.Command = getattr(import_module(module), name)
+        return command
+
+
+@click.group(cls=_LazyCommands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="flowyml", message="%(prog)s %(version)s")
+def program() -> None:
+    """Run pipelines of typed steps: your code says what, flowyml.yaml says where.
+
+    Exit codes: 0 done, 1 failed, 2 usage or configuration, 3 incomplete, 130 interrupted.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run one command; what went wrong is on the standard error stream when it returns.
+
+    An exception that is none of ours is a fault of the program or of a plugin and keeps its
+    traceback.
+    """
+    _write_what_cannot_be_encoded_as_escapes()
+    try:
+        with program.make_context("flowyml", list(arguments)) as context:
+            code = context.command.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as end:
+        code = end.exit_code
+    except click.ClickException as error:
+        error.show()
+        code = error.exit_code
+    except FlowyMLError as error:
+        click.echo(f"Error: {error}", err=True)
+        code = error.exit_code
+    except (KeyboardInterrupt, click.Abort):
+        click.echo("Interrupted", err=True)
+        code = INTERRUPTED
+    except BrokenPipeError:
+        silence()
+        code = 0
+    return int(code or 0)
+
+
+def _write_what_cannot_be_encoded_as_escapes() -> None:
+    """A file name that is not valid text must not turn an answer into a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")

@@ -1,0 +1,87 @@
+"""``flowyml resume``: go on with a run that was interrupted, failed, or owes deliveries."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from flowyml.cli.options import Output, ProjectCommand, configured, output_format
+from flowyml.cli.project import has_history, history
+from flowyml.cli.run import watched
+from flowyml.cli.screen import line
+from flowyml.errors import FlowyMLError
+
+if TYPE_CHECKING:
+    from flowyml.pipelines.result import RunResult
+
+__all__ = ["resume"]
+
+
+@click.command(cls=ProjectCommand)
+@click.argument("run_id", metavar="RUN", required=False)
+@click.option(
+    "--all", "everything", is_flag=True, help="Every run that is incomplete or was interrupted."
+)
+@output_format
+@configured
+def resume(*, run_id: str | None, everything: bool, output: Output) -> int:
+    """Run what has not run, and pay what is owed; nothing that was stored is made again.
+
+    RUN is a run's id, or the beginning of it where only one begins like this.
+    """
+    if bool(run_id) == everything:
+        message = "give the run to resume, or --all"
+        raise click.UsageError(message)
+    if run_id:
+        with history() as metadata:
+            wanted = metadata.run(run_id).run_id
+        return watched(lambda: [_resumed(wanted)], output)
+    return _resume_all(output)
+
+
+def _resume_all(output: Output) -> int:
+    """Resume one after the other; one that cannot be resumed keeps none of the others from it."""
+    waiting = list(_unfinished())
+    if not waiting and output == "table":
+        line("No run is incomplete or was interrupted.")
+    worst = 0
+    results: list[RunResult] = []
+
+    def work() -> Sequence[RunResult]:
+        nonlocal worst
+        for run_id in waiting:
+            try:
+                results.append(_resumed(run_id))
+            except FlowyMLError as error:
+                click.echo(f"Error: run {run_id}: {error}", err=True)
+                worst = max(worst, error.exit_code)
+        return results
+
+    return max(watched(work, output), worst)
+
+
+def _unfinished() -> Iterator[str]:
+    """Yield the runs that can go on by themselves, the oldest first.
+
+    One that is marked as running may have been killed; if it has not, its lease is held and
+    resuming it is refused. A failed one is left to its user: the step would fail again.
+    """
+    from flowyml.records import RunStatus
+
+    if not has_history():
+        return
+    with history() as metadata:
+        found = [
+            run
+            for status in (RunStatus.INCOMPLETE, RunStatus.INTERRUPTED, RunStatus.RUNNING)
+            for run in metadata.runs(status=status)
+        ]
+    yield from (run.run_id for run in sorted(found, key=lambda run: run.started_at))
+
+
+def _resumed(run_id: str) -> RunResult:
+    from flowyml.pipelines.resume import resume as go_on
+
+    return go_on(run_id)

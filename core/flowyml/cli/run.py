@@ -1,0 +1,82 @@
+"""``flowyml run``: one run of a pipeline, watched while it goes on."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, redirect_stdout
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from flowyml.cli.options import Output, ProjectCommand, output_format, stacked
+
+if TYPE_CHECKING:
+    from flowyml.pipelines.result import RunResult
+
+__all__ = ["run", "watched"]
+
+
+@click.command(cls=ProjectCommand)
+@click.argument("target")
+@click.option(
+    "--param",
+    "-p",
+    "given",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A context value, over the pipeline's own; read as YAML. May be repeated.",
+)
+@output_format
+@stacked
+def run(*, target: str, given: tuple[str, ...], output: Output) -> int:
+    """Run a pipeline on a stack.
+
+    TARGET is a file, FILE:attribute, module:attribute, a module, or a name: of the table
+    `pipelines` in flowyml.yaml, or of a pipeline in the project.
+
+    Exits with 0 when all is done, 1 when a step failed, 3 when deliveries are owed.
+    """
+    from flowyml.cli.parameters import parse_parameters
+
+    parameters = parse_parameters(given)
+    return watched(lambda: _run(target, parameters), output)
+
+
+def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
+    """Do something that runs pipelines, show it, and return the exit code.
+
+    Args:
+        work: Runs them and returns their results.
+        output: With ``json`` the standard output is kept for the runs; what is watched, and what
+            steps print, goes to the standard error stream.
+    """
+    from flowyml.cli.runs import list_whole_runs
+    from flowyml.cli.summary import EXIT_CODES, summarize
+    from flowyml.cli.watch import observer
+    from flowyml.pipelines.watching import watching
+
+    started = time.monotonic()
+    with ExitStack() as block:
+        if output == "json":
+            block.enter_context(redirect_stdout(sys.stderr))
+        block.enter_context(watching(observer(on_stderr=output == "json")))
+        results = work()
+    seconds = time.monotonic() - started
+    if output == "json":
+        list_whole_runs([result.run_id for result in reversed(results)])
+    for result in results if output == "table" else ():
+        summarize(result, seconds)
+    return max((EXIT_CODES[result.status] for result in results), default=0)
+
+
+def _run(target: str, parameters: dict[str, Any]) -> Sequence[RunResult]:
+    """Run a pipeline, unless its file did that itself while it was loaded."""
+    from flowyml.pipelines.finding import find_pipeline
+    from flowyml.pipelines.loading import running_in_place
+    from flowyml.stacks.active import current_project
+
+    with running_in_place(parameters) as results:
+        pipeline = find_pipeline(target, current_project())
+    return results or [pipeline.run(parameters=parameters)]

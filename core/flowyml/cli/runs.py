@@ -1,0 +1,163 @@
+"""``flowyml runs``: what ran, and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import click
+
+from flowyml.cli import columns
+from flowyml.cli.options import Output, configured, limited, output_format
+from flowyml.cli.program import Commands
+from flowyml.cli.project import has_history, history
+from flowyml.cli.screen import Column, Object, facts, line, listing, table
+
+__all__ = ["list_whole_runs", "runs"]
+
+RUNS: Final = (
+    columns.text("run", "run_id"),
+    columns.text("pipeline", "pipeline"),
+    columns.text("stack", "stack"),
+    columns.status(),
+    columns.moment("started", "started_at"),
+    columns.duration(),
+)
+
+STEPS: Final = (
+    columns.text("step", "name"),
+    columns.status(),
+    columns.duration(),
+    columns.text("attempts", "attempts"),
+    columns.text("cached from", "cached_from"),
+    columns.text("note", "note"),
+)
+
+ARTIFACTS: Final = (
+    Column("artifact", lambda item: f"{item['step']}.{item['output']}"),
+    columns.text("type", "type"),
+    columns.text("name", "name"),
+    columns.text("version", "version"),
+    columns.size(),
+    columns.digest(),
+    columns.text("uri", "uri"),
+)
+
+
+def _outcome(delivery: Object) -> str:
+    said = delivery["error"] if delivery["status"] == "failed" else delivery["reason"]
+    return str(said or delivery["reference"] or delivery["error"] or "-")
+
+
+def _standing(delivery: Object) -> str:
+    return "waiting" if delivery["waits_for"] else str(delivery["status"])
+
+
+DELIVERIES: Final = (
+    Column("delivery", lambda item: f"{item['step']}.{item['output']}"),
+    columns.text("hook", "hook"),
+    columns.text("component", "component"),
+    Column("status", _standing, is_status=True),
+    columns.text("attempts", "attempts"),
+    Column("outcome", _outcome),
+)
+
+
+@click.group(cls=Commands)
+def runs() -> None:
+    """See what ran, and how it ended."""
+
+
+@runs.command("list")
+@click.option("--pipeline", metavar="NAME", help="Only runs of this pipeline.")
+@click.option(
+    "--status",
+    type=click.Choice(["running", "done", "failed", "incomplete", "interrupted"]),
+    help="Only runs that stand like this.",
+)
+@limited
+@output_format
+@configured
+def list_(*, pipeline: str | None, status: str | None, limit: int | None, output: Output) -> None:
+    """List runs, the newest first."""
+    found: list[dict[str, Any]] = []
+    if has_history():
+        from flowyml.cli.objects import run_object
+        from flowyml.records import RunStatus
+
+        with history() as metadata:
+            wanted = RunStatus(status) if status else None
+            records = metadata.runs(pipeline=pipeline, status=wanted, limit=limit)
+        found = [run_object(record) for record in records]
+    listing(found, RUNS, output, empty="No runs yet.")
+
+
+@runs.command()
+@click.argument("run_id", metavar="RUN")
+@output_format
+@configured
+def show(*, run_id: str, output: Output) -> None:
+    """Show a run with its steps, artifacts and deliveries.
+
+    RUN is its id, or the beginning of it where only one begins like this.
+    """
+    if output == "json":
+        list_whole_runs([run_id])
+    else:
+        _show_run(_whole_run(run_id))
+
+
+def list_whole_runs(run_ids: Sequence[str]) -> None:
+    """Print everything about some runs as JSON."""
+    listing([_whole_run(run_id) for run_id in run_ids], RUNS, "json", empty="")
+
+
+def _show_run(run: Object) -> None:
+    facts(
+        [
+            ("run", run["run_id"]),
+            ("status", run["status"]),
+            ("pipeline", run["pipeline"]),
+            ("stack", run["stack"]),
+            ("started", columns.local_time(run["started_at"])),
+            ("time", None if run["seconds"] is None else columns.human_duration(run["seconds"])),
+            ("parameters", _assignments(run["parameters"])),
+            ("error", run["error"]),
+        ]
+    )
+    table(run["steps"], STEPS, title="Steps")
+    for step in run["steps"]:
+        if step["error"]:
+            line()
+            facts([(step["name"], step["error"])])
+    if run["artifacts"]:
+        table(run["artifacts"], ARTIFACTS, title="Artifacts")
+    if run["deliveries"]:
+        table(run["deliveries"], DELIVERIES, title="Deliveries")
+    if any(_is_debt(delivery) for delivery in run["deliveries"]):
+        line()
+        line(f"`flowyml resume {run['run_id']}` tries again what is owed.")
+
+
+def _is_debt(delivery: Object) -> bool:
+    return delivery["status"] in {"pending", "failed"} and not delivery["waits_for"]
+
+
+def _whole_run(reference: str) -> dict[str, Any]:
+    from flowyml.cli import objects
+
+    with history() as metadata:
+        run = metadata.run(reference)
+        steps = metadata.steps(run.run_id)
+        artifacts = metadata.artifacts(run_id=run.run_id)
+        deliveries = metadata.deliveries(run.run_id)
+    return {
+        **objects.run_object(run),
+        "steps": [objects.step_object(step) for step in steps],
+        "artifacts": [objects.artifact_object(artifact) for artifact in artifacts],
+        "deliveries": [objects.delivery_object(delivery) for delivery in deliveries],
+    }
+
+
+def _assignments(parameters: Object) -> str | None:
+    return ", ".join(f"{name}={value}" for name, value in parameters.items()) or None

@@ -1,0 +1,201 @@
+"""Everything that is printed: JSON for scripts, plain text for pipes, tables for a terminal.
+
+A pipe gets aligned text without colour and without box drawing. Only a terminal is worth the import
+of rich. Whatever comes from outside is printed without control characters, so that a name cannot
+move the cursor or end a line.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+from attrs import frozen
+
+from flowyml.cli.options import Output
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = [
+    "Column",
+    "Object",
+    "facts",
+    "line",
+    "listing",
+    "printable",
+    "silence",
+    "table",
+    "to_json",
+]
+
+Object = Mapping[str, Any]
+"""One thing as ``-o json`` prints it."""
+
+GAP: Final = "  "
+
+WRONG: Final = frozenset({"failed", "rejected", "error", "broken", "stopped"})
+UNFINISHED: Final = frozenset(
+    {"incomplete", "interrupted", "pending", "running", "skipped", "starting", "waiting", "warning"}
+)
+WELL: Final = frozenset({"approved", "deployed", "done", "ok", "serving", "stored"})
+
+
+@frozen
+class Column:
+    """One column of a table.
+
+    Attributes:
+        heading: What stands above it.
+        show: Makes the cell's text from the object.
+        is_status: Whether its words have colours in a terminal.
+    """
+
+    heading: str
+    show: Callable[[Object], str]
+    is_status: bool = False
+
+
+def listing(
+    objects: Sequence[Object], columns: Sequence[Column], output: Output, *, empty: str
+) -> None:
+    """Print objects as a table, or as JSON.
+
+    Args:
+        objects: In the order in which they are shown.
+        columns: Of the table; JSON has every key.
+        output: Which of the two.
+        empty: What a person reads where there are none.
+    """
+    if output == "json":
+        _write(to_json(objects))
+    elif objects:
+        table(objects, columns)
+    else:
+        _write(empty)
+
+
+def table(objects: Iterable[Object], columns: Sequence[Column], *, title: str = "") -> None:
+    """Print a table."""
+    headings = [column.heading for column in columns]
+    rows = [[printable(column.show(item)) for column in columns] for item in objects]
+    if title:
+        line()
+        line(title, strong=True)
+    if _is_terminal():
+        _print_rich_table(headings, rows, [column.is_status for column in columns])
+        return
+    _write("\n".join(_aligned([[heading.upper() for heading in headings], *rows])))
+
+
+def facts(pairs: Iterable[tuple[str, str | None]]) -> None:
+    """Print names and values below each other; a value that is None is left out."""
+    known = [(name, value) for name, value in pairs if value is not None]
+    width = max((len(name) for name, _ in known), default=0)
+    for name, value in known:
+        first, *more = [printable(text) for text in value.splitlines()] or [""]
+        if _is_terminal():
+            _console().print(f"{name:{width}}", style="dim", end=GAP, highlight=False, markup=False)
+            _print_styled(first)
+        else:
+            _write(f"{name:{width}}{GAP}{first}".rstrip())
+        for text in more:
+            _write(f"{'':{width}}{GAP}{text}")
+
+
+def line(text: str = "", *, strong: bool = False) -> None:
+    """Print one line."""
+    if strong and _is_terminal():
+        _console().print(printable(text), style="bold", highlight=False, markup=False)
+    else:
+        _write(printable(text))
+
+
+def printable(text: str) -> str:
+    """Write control characters as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
+
+
+def to_json(objects: Sequence[Object]) -> str:
+    """Return objects as JSON: times in ISO form, numbers that JSON has not (NaN) as text."""
+    written = json.dumps(objects, default=_text)
+    return json.dumps(json.loads(written, parse_constant=str), indent=2, ensure_ascii=False)
+
+
+def silence() -> None:
+    """Stop writing to a reader that is gone; what the command does goes on.
+
+    Python would complain once more at its exit, so the stream is led into nothing.
+    """
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+
+
+def _write(text: str) -> None:
+    try:
+        click.echo(text)
+    except BrokenPipeError:
+        silence()
+
+
+def _text(value: object) -> str:
+    return value.isoformat() if isinstance(value, datetime) else str(value)
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
+    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
+    for row in rows:
+        yield GAP.join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _print_rich_table(
+    headings: Sequence[str], rows: Sequence[Sequence[str]], statuses: Sequence[bool]
+) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for heading in headings:
+        drawn.add_column(heading, overflow="fold")
+    for row in rows:
+        drawn.add_row(
+            *(
+                Text(cell, style=_style(cell) if status else "")
+                for cell, status in zip(row, statuses, strict=True)
+            )
+        )
+    _console().print(drawn)
+
+
+def _print_styled(text: str) -> None:
+    _console().print(text, style=_style(text), highlight=False, markup=False, soft_wrap=True)
+
+
+def _style(word: str) -> str:
+    first = word.partition(" ")[0]
+    if first in WRONG:
+        return "red"
+    if first in UNFINISHED:
+        return "yellow"
+    return "green" if first in WELL else ""

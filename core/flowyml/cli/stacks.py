@@ -1,0 +1,257 @@
+"""``flowyml stack``: which stacks there are, what is in them, and whether they work."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from flowyml.cli import columns
+from flowyml.cli.options import Output, configured, output_format, stacked
+from flowyml.cli.program import Commands
+from flowyml.cli.screen import Column, facts, line, listing, table
+from flowyml.errors import FlowyMLError
+
+if TYPE_CHECKING:
+    from flowyml.plugins.components import Component
+    from flowyml.stacks.stack import Stack
+
+__all__ = ["stack"]
+
+HIDDEN: Final = "(hidden)"
+
+STACKS: Final = (
+    Column("active", lambda item: "*" if item["active"] else ""),
+    columns.text("stack", "name"),
+)
+
+COMPONENTS: Final = (
+    columns.text("component", "component"),
+    columns.text("type", "type"),
+    Column("configuration", lambda item: _assignments(item["configuration"])),
+)
+
+RULES: Final = (
+    columns.text("type", "type"),
+    Column("rule", lambda item: _assignments(item["rule"])),
+)
+
+VALIDATED: Final = (
+    columns.text("stack", "name"),
+    columns.status(),
+    columns.text("problem", "error"),
+)
+
+CHECKS: Final = (
+    columns.text("component", "component"),
+    columns.text("check", "name"),
+    columns.status(),
+    columns.text("finding", "message"),
+    columns.text("fix", "fix"),
+)
+
+
+@click.group(cls=Commands)
+def stack() -> None:
+    """See, choose and check the stacks of flowyml.yaml."""
+
+
+@stack.command("list")
+@output_format
+@configured
+def list_(*, output: Output) -> None:
+    """List the stacks; an asterisk marks the active one."""
+    from flowyml.stacks.active import configuration, stack_name
+
+    active = stack_name()
+    config = _config()
+    found = [
+        {"name": name, "active": name == active, "config": config}
+        for name in configuration().stack_names
+    ]
+    listing(found, STACKS, output, empty="No stacks.")
+
+
+@stack.command()
+@click.argument("name", required=False)
+@output_format
+@stacked
+def show(*, name: str | None, output: Output) -> None:
+    """Show a stack, by default the active one: components, configuration and rules."""
+    from flowyml.stacks.active import current_stack, stack_name
+
+    built = current_stack(name)
+    shown: dict[str, Any] = {
+        "name": built.name,
+        "active": built.name == stack_name(),
+        "config": _config(),
+        "components": _components(built),
+        "artifact_routing": {name: _written(rule) for name, rule in built.rules.items()},
+        "trust": sorted(built.trust),
+        "cache": built.cache,
+    }
+    if output == "json":
+        listing([shown], STACKS, output, empty="")
+        return
+    facts(
+        [
+            ("stack", f"{built.name} (active)" if shown["active"] else built.name),
+            ("config", shown["config"] or "none: the built-in stack"),
+            ("trust", ", ".join(shown["trust"]) or None),
+        ]
+    )
+    table(shown["components"], COMPONENTS, title="Components")
+    if built.rules:
+        rules = [{"type": key, "rule": rule} for key, rule in shown["artifact_routing"].items()]
+        table(rules, RULES, title="Artifact routing")
+
+
+@stack.command("set")
+@click.argument("name")
+@configured
+def set_(*, name: str) -> None:
+    """Make a stack the active one in flowyml.yaml; comments and layout stay."""
+    from flowyml.stacks.active import current_project
+    from flowyml.stacks.editing import set_active_stack
+
+    project = current_project()
+    set_active_stack(project, name)
+    line(f"active_stack is {name} in {project.config}")
+
+
+@stack.command()
+@click.argument("name", required=False)
+@output_format
+@configured
+def validate(*, name: str | None, output: Output) -> int:
+    """Check the file and build each stack, or one, without reaching any backend.
+
+    Exits with 2 when something is wrong.
+    """
+    from flowyml.stacks.active import configuration
+
+    names = [name] if name else list(configuration().stack_names)
+    checked = [_validated(each) for each in names]
+    failed = [check for check in checked if check["error"]]
+    if output == "json":
+        listing(checked, VALIDATED, output, empty="")
+    else:
+        table([check for check in checked if not check["error"]], VALIDATED[:2])
+    for check in failed if output == "table" else ():
+        click.echo(f"Error: the stack {check['name']!r}: {check['error']}", err=True)
+    return 2 if failed else 0
+
+
+@stack.command()
+@configured
+def schema() -> None:
+    """Print the JSON Schema of flowyml.yaml with every installed plugin, for editors."""
+    from flowyml.stacks.schema import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+
+
+@stack.command()
+@click.argument("name", required=False)
+@output_format
+@stacked
+def doctor(*, name: str | None, output: Output) -> int:
+    """Reach every backend of a stack, and say what is wrong and how to put it right.
+
+    Exits with 1 when something is wrong.
+    """
+    from flowyml.stacks.active import current_stack
+
+    built = current_stack(name)
+    found = [
+        check
+        for component, instance in built.components.items()
+        for check in _diagnosis(component, built.types[component], instance)
+    ]
+    listing(found, CHECKS, output, empty="The stack has no components.")
+    return 1 if any(check["status"] != "ok" for check in found) else 0
+
+
+def shown_configuration(component: Component) -> dict[str, Any]:
+    """Return the fields of a component as they may be shown: secrets are hidden."""
+    import attrs
+
+    return {
+        a.name: getattr(component, a.name) if a.repr else HIDDEN
+        for a in attrs.fields(type(component))
+        if a.init
+    }
+
+
+def _components(built: Stack) -> list[dict[str, Any]]:
+    return [
+        {
+            "component": name,
+            "type": built.types[name],
+            "configuration": shown_configuration(component),
+        }
+        for name, component in built.components.items()
+    ]
+
+
+def _written(rule: Any) -> dict[str, Any]:
+    import attrs
+
+    return {
+        a.name: value
+        for a in attrs.fields(type(rule))
+        if (value := getattr(rule, a.name)) is not None
+    }
+
+
+def _validated(name: str) -> dict[str, Any]:
+    from flowyml.stacks.active import configuration
+
+    problem = None
+    try:
+        configuration().build(name)
+    except FlowyMLError as error:
+        problem = str(error)
+    return {"name": name, "status": "failed" if problem else "ok", "error": problem}
+
+
+def _diagnosis(name: str, type_: str, component: Component) -> list[dict[str, Any]]:
+    """Ask a component how it is; one that fails while it looks has found something as well."""
+    from flowyml.records import Check
+
+    try:
+        checks = list(component.diagnose()) or [_checked_in_advance(component)]
+    except Exception as error:  # noqa: BLE001  # whatever it is, it is the finding
+        checks = [Check("diagnosis", ok=False, message=f"{type(error).__name__}: {error}")]
+    return [
+        {
+            "component": name,
+            "type": type_,
+            "name": check.name,
+            "status": "ok" if check.ok else "failed",
+            "message": check.message,
+            "fix": check.fix,
+        }
+        for check in checks
+    ]
+
+
+def _checked_in_advance(component: Component) -> Any:
+    from flowyml.records import Check
+
+    component.preflight()
+    return Check("preflight", ok=True, message="ready")
+
+
+def _config() -> str | None:
+    from flowyml.stacks.active import current_project
+
+    config = current_project().config
+    return str(config) if config else None
+
+
+def _assignments(values: Mapping[str, Any]) -> str:
+    given = {key: value for key, value in values.items() if value is not None}
+    return ", ".join(f"{key}={value}" for key, value in given.items()) or "-"

@@ -1,0 +1,187 @@
+"""What is seen of a run while it goes on: a live table in a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+import click
+from attrs import define, field
+
+from flowyml.cli.columns import human_duration
+from flowyml.cli.screen import line
+from flowyml.metadata.rows import DeliveryRecord
+from flowyml.records import DeliveryStatus, RunInfo, StepStatus
+
+if TYPE_CHECKING:
+    from rich.console import RenderableType
+    from rich.live import Live
+
+    from flowyml.pipelines.result import RunResult
+    from flowyml.pipelines.watching import RunObserver
+
+__all__ = ["LiveView", "PlainLines", "observer"]
+
+FRAMES_A_SECOND: Final = 8
+
+STYLES: Final = {
+    "pending": "dim",
+    "running": "cyan",
+    "stored": "yellow",
+    "done": "green",
+    "failed": "red",
+    "skipped": "dim",
+}
+
+
+def observer(*, on_stderr: bool) -> RunObserver:
+    """Return who watches a run for this terminal, pipe or file.
+
+    Args:
+        on_stderr: Whether the standard output is kept for JSON.
+    """
+    stream = sys.stderr if on_stderr else sys.stdout
+    if stream.isatty():
+        return LiveView(on_stderr=on_stderr)
+    return PlainLines(_complain if on_stderr else line)
+
+
+def _complain(text: str) -> None:
+    click.echo(text, err=True)
+
+
+@define(eq=False)
+class PlainLines:
+    """Says in a line what happens when it happens.
+
+    Attributes:
+        say: Prints one line.
+    """
+
+    say: Callable[[str], None] = line
+    _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+
+    def run_started(self, run: RunInfo, steps: Sequence[str]) -> None:
+        """Name the run and its steps."""
+        self._tell(f"run {run.run_id}: {run.pipeline} on {run.stack}, steps {', '.join(steps)}")
+
+    def step_started(self, step: str) -> None:
+        """Say that a step begins."""
+        self._tell(f"{step}: running")
+
+    def step_finished(
+        self, step: str, status: StepStatus, seconds: float, error: str | None
+    ) -> None:
+        """Say how a step ended; what it raised follows when the run has ended."""
+        why = f": {_first_line(error)}" if error else ""
+        self._tell(f"{step}: {status} after {human_duration(seconds)}{why}")
+
+    def delivery(self, delivery: DeliveryRecord) -> None:
+        """Say that a delivery failed; the end of the run tells of the others."""
+        if delivery.status is DeliveryStatus.FAILED:
+            self._tell(
+                f"{delivery.step}.{delivery.output}: {delivery.hook} failed "
+                f"(attempt {delivery.attempts}): {_first_line(delivery.error)}"
+            )
+
+    def run_finished(self, result: RunResult) -> None:
+        """Leave the end to the summary."""
+
+    def _tell(self, text: str) -> None:
+        with self._lock:
+            self.say(text)
+
+
+@define
+class _Row:
+    """One step in the live table."""
+
+    status: str = "pending"
+    started: float = 0.0
+    seconds: float | None = None
+    remark: str = ""
+
+    def time(self) -> str:
+        if self.seconds is not None:
+            return human_duration(self.seconds)
+        return human_duration(time.monotonic() - self.started) if self.started else ""
+
+
+@define(eq=False)
+class LiveView:
+    """Draws the steps of a run again and again while it goes on.
+
+    Attributes:
+        on_stderr: Whether it is drawn on the standard error stream.
+    """
+
+    on_stderr: bool = False
+    _title: str = field(default="", init=False)
+    _rows: dict[str, _Row] = field(factory=dict, init=False)
+    _live: Live | None = field(default=None, init=False, repr=False)
+    _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+
+    def run_started(self, run: RunInfo, steps: Sequence[str]) -> None:
+        """Begin to draw."""
+        from rich.console import Console
+        from rich.live import Live
+
+        with self._lock:
+            self._title = f"run {run.run_id}: {run.pipeline} on {run.stack}"
+            self._rows = {step: _Row() for step in steps}
+        self._live = Live(
+            console=Console(stderr=self.on_stderr),
+            get_renderable=self._table,
+            refresh_per_second=FRAMES_A_SECOND,
+        )
+        self._live.start(refresh=True)
+
+    def step_started(self, step: str) -> None:
+        """Show a step as running."""
+        with self._lock:
+            row = self._rows.setdefault(step, _Row())
+            row.status, row.started, row.seconds = "running", time.monotonic(), None
+
+    def step_finished(
+        self, step: str, status: StepStatus, seconds: float, error: str | None
+    ) -> None:
+        """Show how a step ended."""
+        with self._lock:
+            row = self._rows.setdefault(step, _Row())
+            row.status, row.seconds = status.value, seconds
+            row.remark = _first_line(error) or row.remark
+
+    def delivery(self, delivery: DeliveryRecord) -> None:
+        """Show what a step delivers last, or could not deliver."""
+        with self._lock:
+            row = self._rows.setdefault(delivery.step, _Row())
+            failed = delivery.status is DeliveryStatus.FAILED
+            row.remark = f"{delivery.hook} failed: {_first_line(delivery.error)}" if failed else ""
+
+    def run_finished(self, result: RunResult) -> None:
+        """Draw the end, which stays."""
+        del result
+        if self._live is not None:
+            self._live.stop()
+            self._live = None
+
+    def _table(self) -> RenderableType:
+        from rich.table import Table
+        from rich.text import Text
+
+        drawn = Table(box=None, show_header=False, pad_edge=False, title_justify="left")
+        drawn.title = Text(self._title, style="bold")
+        with self._lock:
+            for step, row in self._rows.items():
+                style = STYLES.get(row.status, "")
+                drawn.add_row(
+                    Text(f"  {step}"), Text(row.status, style=style), row.time(), Text(row.remark)
+                )
+        return drawn
+
+
+def _first_line(text: str | None) -> str:
+    return (text or "").strip().partition("\n")[0]

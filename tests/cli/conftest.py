@@ -1,0 +1,88 @@
+"""What the tests of the command line share."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from attrs import frozen
+
+from flowyml.cli import main
+from flowyml.metadata.store import MetadataStore
+
+START = "import sys; from flowyml.cli import main; sys.exit(main())"
+
+
+@frozen
+class Answer:
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def objects(self) -> list[dict[str, Any]]:
+        """The standard output as the list of objects that ``-o json`` prints."""
+        parsed: list[dict[str, Any]] = json.loads(self.out)
+        assert isinstance(parsed, list)
+        return parsed
+
+
+Ask = Callable[..., Answer]
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an empty folder that commands work in."""
+    for variable in ("FLOWYML_STACK", "FLOWYML_CONFIG", "FORCE_COLOR", "NO_COLOR"):
+        monkeypatch.delenv(variable, raising=False)
+    folder = tmp_path / "project"
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    return folder
+
+
+@pytest.fixture
+def metadata(project: Path) -> Iterator[MetadataStore]:
+    """Give the metadata store of the project."""
+    with MetadataStore.open(project / ".flowyml" / "metadata.db") as store:
+        yield store
+
+
+@pytest.fixture
+def flowyml(project: Path, capsys: pytest.CaptureFixture[str]) -> Ask:
+    """Run a command in this process."""
+
+    def ask(*arguments: str) -> Answer:
+        capsys.readouterr()
+        code = main(arguments)
+        printed = capsys.readouterr()
+        return Answer(code, printed.out, printed.err)
+
+    return ask
+
+
+@pytest.fixture
+def command(project: Path) -> Ask:
+    """Run a command in a process of its own, its output in pipes."""
+
+    def ask(*arguments: str, **environment: str) -> Answer:
+        ended = subprocess.run(
+            [sys.executable, "-c", START, *arguments],
+            cwd=project,
+            env={**os.environ, **environment},
+            capture_output=True,
+            text=True,
+            timeout=100,
+            check=False,
+        )
+        return Answer(ended.returncode, ended.stdout, ended.stderr)
+
+    return ask
