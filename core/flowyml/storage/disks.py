@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import io
 import os
 import secrets
 import shutil
@@ -46,16 +47,13 @@ class DiskBucket:
 
     root: Path
     fsync: bool = False
+    uri: str = field(init=False)
     _place: str = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Keep the root as text, which is quicker to join."""
         self._place = str(self.root)
-
-    @property
-    def uri(self) -> str:
-        """The root as ``file://`` URI."""
-        return self.root.as_uri()
+        self.uri = self.root.as_uri()
 
     def address(self, name: str) -> str:
         """Return the path of a file.
@@ -72,11 +70,11 @@ class DiskBucket:
             file = os.open(self.address(name), os.O_RDONLY | _NO_FOLLOW)
         except NotADirectoryError as cause:
             raise FileNotFoundError(*cause.args) from cause
-        with open(file, "rb") as stream:  # noqa: PTH123  # a descriptor, not a path
+        with io.FileIO(file) as stream:
             if os.fstat(file).st_size > limit:
                 message = f"{self.root / name} is longer than the {limit} bytes that it may have"
                 raise IntegrityError(message)
-            content = stream.read(limit)
+            content = stream.readall()
         return Snapshot(content, hashlib.sha256(content).hexdigest())
 
     def swap(self, name: str, content: bytes, version: str | None) -> None:
@@ -173,22 +171,25 @@ class DiskBucket:
             folder = folder.rpartition("/")[0]
 
     @contextmanager
-    def stage(self) -> Iterator[Path]:
+    def stage(self) -> Iterator[str]:
         """Give a new folder for files that nobody sees yet; it is gone when the block ends.
 
         It is locked as long as its writer lives, which is how `sweep` tells it from a leftover.
         """
-        folder = f"{self._staging()}/{secrets.token_hex(8)}"
-        os.mkdir(folder)  # noqa: PTH102
+        folder = f"{self._place}/{STAGING}/{secrets.token_hex(8)}"
+        try:
+            os.mkdir(folder)  # noqa: PTH102
+        except FileNotFoundError:
+            os.makedirs(folder)  # noqa: PTH103
         try:
             with locked(folder):
-                yield Path(folder)
+                yield folder
         finally:
             # After a commit it has been renamed away.
             if os.path.lexists(folder):
                 shutil.rmtree(folder)
 
-    def publish(self, folder: Path, path: str) -> bool:
+    def publish(self, folder: str, path: str) -> bool:
         """Rename a staged folder to its path, if nothing lies there.
 
         Returns:
@@ -233,8 +234,7 @@ class DiskBucket:
 
     def _staging(self) -> str:
         staging = f"{self._place}/{STAGING}"
-        if not os.path.isdir(staging):  # noqa: PTH112
-            os.makedirs(staging, exist_ok=True)  # noqa: PTH103
+        os.makedirs(staging, exist_ok=True)  # noqa: PTH103
         return staging
 
     def _settle(self, file: int) -> None:

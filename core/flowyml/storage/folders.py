@@ -13,6 +13,7 @@ A bucket below its root::
 
 from __future__ import annotations
 
+import io
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -34,10 +35,11 @@ from flowyml.storage.committed import data_names, read_committed
 from flowyml.storage.disks import DiskBucket
 from flowyml.storage.files import StoreRequest
 from flowyml.storage.filters import EncodedSource
+from flowyml.storage.hashing import write_whole
 from flowyml.storage.intents import noted, sweep
 from flowyml.storage.listing import committed_paths
 from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
-from flowyml.storage.names import STAGING, fault_of_path
+from flowyml.storage.names import STAGING, fault_of_path, is_plain
 from flowyml.storage.sinks import StagingSink
 from flowyml.storage.sources import BucketSource, DiskSource
 
@@ -199,14 +201,14 @@ class ArtifactFolders:
             raise DeliveryError(message)
         return path
 
-    def _stage(self) -> AbstractContextManager[Path]:
+    def _stage(self) -> AbstractContextManager[str]:
         return _temporary_folder()
 
     def _commit(
         self,
         path: str,
         manifest: Manifest,
-        folder: Path,
+        folder: str,
         sink: StagingSink,
         request: StoreRequest,
     ) -> Manifest:
@@ -255,9 +257,9 @@ class ArtifactFolders:
 
 
 @contextmanager
-def _temporary_folder() -> Iterator[Path]:
+def _temporary_folder() -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="flowyml-") as folder:
-        yield Path(folder)
+        yield folder
 
 
 @define(eq=False)
@@ -306,19 +308,19 @@ class LocalFolders(ArtifactFolders):
         """Remove what killed writers left behind, in the staging folder as well."""
         return super().sweep(age) + self.bucket.sweep(datetime.now(UTC) - age)
 
-    def _stage(self) -> AbstractContextManager[Path]:
+    def _stage(self) -> AbstractContextManager[str]:
         return self.bucket.stage()
 
     def _commit(
         self,
         path: str,
         manifest: Manifest,
-        folder: Path,
+        folder: str,
         sink: StagingSink,
         request: StoreRequest,
     ) -> Manifest:
-        with open(f"{folder}/{MANIFEST_NAME}", "xb") as file:  # noqa: PTH123  # hot
-            file.write(manifest_bytes(manifest))
+        with io.FileIO(f"{folder}/{MANIFEST_NAME}", "xb") as file:
+            write_whole(file.fileno(), memoryview(manifest_bytes(manifest)))
         if self.bucket.publish(folder, path):
             return manifest
         return super()._commit(path, manifest, folder, sink, request)
@@ -338,7 +340,10 @@ class LocalFolders(ArtifactFolders):
         return DiskSource(manifest, self._uri_of(path), str(self.bucket.root), folder)
 
     def _uri_of(self, path: str) -> str:
-        return f"{self.uri}/{quote(path, safe='/~=@+,')}"
+        return f"{self.bucket.uri}/{path if is_plain(path) else quote(path)}"
 
     def _path_of(self, uri: str) -> str:
-        return super()._path_of(f"{self.uri}/{unquote(uri.removeprefix(f'{self.uri}/'))}")
+        start = f"{self.bucket.uri}/"
+        if "%" in uri and uri.startswith(start):
+            uri = start + unquote(uri.removeprefix(start))
+        return super()._path_of(uri)

@@ -1,6 +1,6 @@
 """SHA-256 of files, taken while they are written and before they are read.
 
-A large buffer is hashed by a second thread while the first one writes it: both release the
+A large buffer is written by a second thread while the first one hashes it: both release the
 interpreter, so that the slower of the two decides.
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["PIECE", "HashingWriter", "hash_file"]
+__all__ = ["PIECE", "HashingWriter", "hash_file", "write_whole"]
 
 PIECE: Final = 2**20
 """Bytes that are read, hashed and written at once."""
@@ -63,24 +63,20 @@ class HashingWriter(io.RawIOBase):
                 self._hash.update(view)
                 self._hashed += size
             else:
-                self._put_and_hash(view)
+                self._put_while_hashing(view)
                 self._hashed += size
         return size
 
     def _put(self, view: memoryview) -> None:
-        start = 0
-        while start < len(view):
-            start += os.write(self._file, view[start:] if start else view)
-        self._position += start
+        write_whole(self._file, view)
+        self._position += len(view)
 
-    def _put_and_hash(self, view: memoryview) -> None:
+    def _put_while_hashing(self, view: memoryview) -> None:
         if self._thread is None:
-            self._thread = ThreadPoolExecutor(1, "flowyml-hash")
-        hashing = self._thread.submit(self._hash.update, view)
-        try:
-            self._put(view)
-        finally:
-            hashing.result()  # the buffer is the caller's again when this returns
+            self._thread = ThreadPoolExecutor(1, "flowyml-write")
+        putting = self._thread.submit(self._put, view)
+        self._hash.update(view)
+        putting.result()  # the buffer is the caller's again when this returns
 
     def seek(self, offset: int, whence: int = os.SEEK_SET, /) -> int:
         """Move to another place in the file."""
@@ -112,6 +108,13 @@ class HashingWriter(io.RawIOBase):
             return self._hashed, self._hash.hexdigest()
         with Path(self._path).open("rb", buffering=0) as file:
             return hash_file(file)
+
+
+def write_whole(file: int, view: memoryview) -> None:
+    """Write all bytes to an open file; a single call may take less, as on a disk that gets full."""
+    start = os.write(file, view)
+    while start < len(view):
+        start += os.write(file, view[start:])
 
 
 def hash_file(file: io.RawIOBase | io.FileIO) -> tuple[int, str]:

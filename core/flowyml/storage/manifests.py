@@ -34,6 +34,12 @@ FORMAT_VERSION: Final = 1
 MOST_BYTES: Final = 256 * 2**20
 """No manifest is longer; a million files fit."""
 
+_ENCODER = json.JSONEncoder()
+
+_START = b'{"checksum": "'
+
+_CHECKED_FROM = len(_START) + 64 + len('", ')
+
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _WORD = re.compile(r"[\w.+:-]+")
 _LINE = re.compile(r"[^\x00-\x1f\x7f]*")
@@ -112,10 +118,9 @@ def manifest_from_json(content: Mapping[str, Any]) -> Manifest:
 
 
 def manifest_bytes(manifest: Manifest) -> bytes:
-    """Return what ``artifact.json`` holds."""
-    content = json.dumps(manifest_to_json(manifest), sort_keys=True)
-    checksum = hashlib.sha256(content.encode()).hexdigest()
-    return f'{{"checksum": "{checksum}", {content[1:]}\n'.encode()
+    """Return what ``artifact.json`` holds: a JSON table whose first entry checks all the others."""
+    content = _ENCODER.encode(manifest_to_json(manifest))[1:].encode()
+    return b'%b%b", %b' % (_START, hashlib.sha256(content).hexdigest().encode(), content)
 
 
 def parse_manifest(content: bytes, uri: str) -> Manifest:
@@ -130,14 +135,13 @@ def parse_manifest(content: bytes, uri: str) -> Manifest:
     """
     try:
         found = json.loads(content)
-        if not isinstance(found, dict):
+        if type(found) is not dict:
             message = "it is no table"
             raise IntegrityError(message)
-        checksum = found.pop("checksum", None)
         manifest = manifest_from_json(found)
-        actual = hashlib.sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
-        if checksum != actual:
-            message = f"its checksum is {checksum!r}, and its content has {actual!r}"
+        expected = hashlib.sha256(content[_CHECKED_FROM:]).hexdigest()
+        if not content.startswith(b'%b%b", ' % (_START, expected.encode())):
+            message = f"it was changed: its checksum is {found.get('checksum')!r:.80}"
             raise IntegrityError(message)
     except (ValueError, RecursionError) as cause:
         message = (

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["MANIFEST_NAME", "STAGING", "check_names", "fault_of_path"]
+__all__ = ["MANIFEST_NAME", "STAGING", "check_names", "fault_of_path", "is_plain"]
 
 MANIFEST_NAME: Final = "artifact.json"
 """The file whose presence makes a folder an artifact."""
@@ -15,7 +15,7 @@ STAGING: Final = ".staging"
 """Folder below the root where unfinished work is kept; no artifact lies in it."""
 
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f\\]")
-_PLAIN = re.compile(r"[\w=@+~-][\w.=@+~-]*(/[\w=@+~-][\w.=@+~-]*)*", re.ASCII)
+_PLAIN = re.compile(r"[\w~-][\w.~-]*(/[\w~-][\w.~-]*)*", re.ASCII)
 _LONGEST = 255
 _LONGEST_PATH = 900
 
@@ -48,6 +48,11 @@ def _fault_of_segments(segments: list[bytes]) -> str | None:
     if sum(map(len, segments)) > _LONGEST_PATH:
         return f"it is longer than {_LONGEST_PATH} bytes"
     return None
+
+
+def is_plain(path: str) -> bool:
+    """Tell whether a safe path is the same in a URI."""
+    return _PLAIN.fullmatch(path) is not None
 
 
 def check_names(names: Iterable[str]) -> None:

@@ -33,11 +33,11 @@ class StagingSink:
             must then not change until it is uploaded.
     """
 
-    folder: Path
+    folder: str
     filters: Sequence[StreamFilter] = ()
     copies: bool = True
     _files: dict[str, StoredFile] = field(factory=dict)
-    _places: dict[str, Path] = field(factory=dict)
+    _places: dict[str, str] = field(factory=dict)
 
     @contextmanager
     def open(self, name: str) -> Iterator[BinaryIO]:
@@ -55,7 +55,7 @@ class StagingSink:
         except BaseException:
             Path(place).unlink(missing_ok=True)
             raise
-        self._keep(name, Path(place), *raw.digest())
+        self._keep(name, place, *raw.digest())
 
     @contextmanager
     def _filtered(self, file: BinaryIO) -> Iterator[BinaryIO]:
@@ -81,7 +81,7 @@ class StagingSink:
                 if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                     message = f"{path} changed while it was stored; let its writer finish first"
                     raise DeliveryError(message, transient=True)
-                self._keep(name, path.absolute(), size, sha256)
+                self._keep(name, str(path.absolute()), size, sha256)
 
     @contextmanager
     def reserve(self, name: str) -> Iterator[Path]:
@@ -106,7 +106,7 @@ class StagingSink:
 
     def place(self, name: str) -> Path:
         """Return where a data file lies now."""
-        return self._places[name]
+        return Path(self._places[name])
 
     def _check(self, name: str) -> None:
         fault = fault_of_path(name)
@@ -125,7 +125,7 @@ class StagingSink:
             os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120  # hot
         return place
 
-    def _keep(self, name: str, place: Path, size: int, sha256: str) -> None:
+    def _keep(self, name: str, place: str, size: int, sha256: str) -> None:
         self._files[name] = StoredFile(name, size, sha256)
         self._places[name] = place
 
@@ -134,7 +134,7 @@ class StagingSink:
         self._check(name)
         if not self.filters:
             with path.open("rb", buffering=0) as file:
-                self._keep(name, path, *hash_file(file))
+                self._keep(name, str(path), *hash_file(file))
             return
         plain = path.rename(path.with_name(path.name + ".unfiltered"))
         try:
