@@ -12,6 +12,7 @@ import attrs
 from attrs import define, field
 
 from flowyml.errors import ConfigurationError, Problem
+from flowyml.plugins.components import Component
 from flowyml.plugins.discovery import Catalog
 from flowyml.plugins.roles import BUILTIN_ROLES, Role
 from flowyml.stacks.hooks import Hooks
@@ -62,6 +63,7 @@ class _Builder:
     catalog: Catalog
     structurer: Structurer
     types: dict[str, str] = field(factory=dict)
+    nodes: dict[str, Node] = field(factory=dict)
     members: list[Member] = field(factory=list)
     roles: dict[str, Role] = field(factory=lambda: {role.name: role for role in BUILTIN_ROLES})
 
@@ -147,6 +149,7 @@ class _Builder:
             return
         name = name or self._free_name("extensions" if role == "extension" else role, type_)
         self.types[name] = type_
+        self.nodes[name] = node
         provider = self.catalog.find(role, type_)
         cls = self.catalog.component(role, type_)
         made = self.structurer.structure(cls, node, f"{role} {type_!r}", without="type")
@@ -183,15 +186,19 @@ class _Builder:
         """Let every component take what it lacks from the others."""
         everyone = [member.component for member in self.members]
         self.members = [
-            attrs.evolve(
-                member,
-                component=member.component.beside(
-                    [other for other in everyone if other is not member.component]
-                ),
-            )
+            attrs.evolve(member, component=self._completed_one(member, everyone))
             for member in self.members
         ]
         return self.members
+
+    def _completed_one(self, member: Member, everyone: list[Component]) -> Component:
+        others = [other for other in everyone if other is not member.component]
+        try:
+            return member.component.beside(others)
+        except ConfigurationError as cause:
+            place = self.nodes[member.name].location
+            problems = [attrs.evolve(problem, location=place) for problem in cause.problems]
+        raise ConfigurationError(*problems)
 
     def _hooks(self) -> Hooks:
         extensions = [member for member in self.members if member.provider.role == "extension"]

@@ -11,44 +11,40 @@ import difflib
 import os
 from collections.abc import Mapping
 from functools import cached_property
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-import attrs
 from attrs import define, field
 
 from flowyml.errors import ConfigurationError, Location, Problem
-from flowyml.plugins.discovery import Catalog, installed
-from flowyml.stacks.building import build_stack
-from flowyml.stacks.document import parse, read_text
-from flowyml.stacks.interpolation import variables
-from flowyml.stacks.nodes import Entry, MappingNode, Node, ScalarNode, plain_value
+from flowyml.stacks.glance import Glance, glance
+from flowyml.stacks.nodes import MappingNode, Node
 from flowyml.stacks.project import Project
-from flowyml.stacks.stack import Stack
-from flowyml.stacks.structuring import Structurer
+from flowyml.stacks.text import read_text, shown_path
 
-__all__ = ["BUILTIN_STACK", "PLUGINS_STACK", "Configuration"]
+if TYPE_CHECKING:
+    from flowyml.plugins.discovery import Catalog
+    from flowyml.stacks.stack import Stack
+
+__all__ = ["BUILTIN_STACK", "Configuration"]
 
 T = TypeVar("T")
 
 BUILTIN_STACK: Final = "local"
-PLUGINS_STACK: Final = "default"
-
-_KEYS: Final = ("stacks", "plugins", "active_stack", "pipelines")
-_BUILTIN_ROLES: Final = ("artifact_store", "model_registry", "model_deployer", "orchestrator")
 
 
 @define(slots=False, eq=False)
 class Configuration:
     """What the file says, or that there is none.
 
+    The libraries that parse and structure are imported by what needs them: listing stacks does not.
+
     Attributes:
         project: The project that it configures.
-        document: The file as a tree; None where there is no file.
+        text: The file's text; None where there is no file.
     """
 
     project: Project
-    document: MappingNode | None = None
-    _stacks: Mapping[str, MappingNode] = field(init=False, repr=False)
+    text: str | None = field(default=None, repr=False)
 
     @classmethod
     def read(cls, project: Project) -> Configuration:
@@ -59,44 +55,47 @@ class Configuration:
         """
         if project.config is None:
             return cls(project)
-        shown = shown_path(project)
-        root = parse(read_text(project.config, shown), shown)
-        if root is None or _is_nothing(root):
-            message = "the file is empty"
-            hint = "`flowyml init` writes one, or remove it to use the built-in stack"
-            raise ConfigurationError(Problem(message, Location(shown), hint))
-        if not isinstance(root, MappingNode):
-            message = "the file has to be a mapping with `stacks:` or `plugins:` in it"
-            raise ConfigurationError(Problem(message, root.location))
-        return cls(project, root)
+        made = cls(project, read_text(project.config, shown_path(project.config)))
+        if made._glance is None:
+            _ = made._stacks
+        return made
 
-    @_stacks.default
-    def _stacks_of_the_file(self) -> Mapping[str, MappingNode]:
-        return _stack_nodes(self.document) if self.document else {}
+    @cached_property
+    def document(self) -> MappingNode | None:
+        """The file as a tree; None where there is no file."""
+        from flowyml.stacks.document import parse_mapping  # noqa: PLC0415
+
+        if self.text is None or self.project.config is None:
+            return None
+        return parse_mapping(self.text, shown_path(self.project.config))
 
     @property
     def stack_names(self) -> tuple[str, ...]:
         """Names of the stacks, in the order of the file; the built-in one where there is none."""
-        return tuple(self._stacks) or (BUILTIN_STACK,)
+        if self.text is None:
+            return (BUILTIN_STACK,)
+        return self._glance.stack_names if self._glance else tuple(self._stacks)
 
-    @cached_property
+    @property
     def active_stack(self) -> str | None:
         """What ``active_stack`` says; None where it says nothing.
 
         Raises:
             ConfigurationError: It names no stack.
         """
-        node = self.document.get("active_stack") if self.document else None
+        if self._glance:
+            return self._glance.active_stack
+        node = self._section("active_stack")
         if node is None:
             return None
         name = self._structured(str, node, "active_stack")
         self._check_name(name, node.location)
         return name
 
-    @cached_property
+    @property
     def pipelines(self) -> Mapping[str, str]:
         """References of pipelines, by the names that the file gives them."""
-        node = self.document.get("pipelines") if self.document else None
+        node = self._section("pipelines")
         return self._structured(dict[str, str], node, "pipelines") if node else {}
 
     def build(self, name: str, catalog: Catalog | None = None) -> Stack:
@@ -110,6 +109,9 @@ class Configuration:
             ConfigurationError: There is no such stack, or all that is wrong with it.
             PluginError: A plugin that it names is broken.
         """
+        from flowyml.plugins.discovery import installed  # noqa: PLC0415
+        from flowyml.stacks.building import build_stack  # noqa: PLC0415
+
         return build_stack(
             name,
             self.node(name),
@@ -124,90 +126,45 @@ class Configuration:
         Raises:
             ConfigurationError: There is no such stack.
         """
+        from flowyml.stacks.sections import builtin_node  # noqa: PLC0415
+
         self._check_name(name, None)
-        return self._stacks.get(name) or _builtin_node()
+        return self._stacks.get(name) or builtin_node()
 
     def variables(self, name: str) -> Mapping[str, str | None]:
         """Return the environment variables that a stack uses, with their values as they are now."""
+        from flowyml.stacks.interpolation import variables  # noqa: PLC0415
+
         return {found: os.environ.get(found) for found in variables(self.node(name))}
 
+    @cached_property
+    def _glance(self) -> Glance | None:
+        return glance(self.text) if self.text else None
+
+    @cached_property
+    def _stacks(self) -> Mapping[str, MappingNode]:
+        from flowyml.stacks.sections import stack_nodes  # noqa: PLC0415
+
+        return stack_nodes(self.document) if self.document else {}
+
+    def _section(self, name: str) -> Node | None:
+        return self.document.get(name) if self.document else None
+
     def _check_name(self, name: str, place: Location | None) -> None:
-        if name in self._stacks or name == BUILTIN_STACK:
+        if name in self.stack_names or name == BUILTIN_STACK:
             return
         close = difflib.get_close_matches(name, self.stack_names, n=1)
         known = ", ".join(self.stack_names)
         hint = f"did you mean {close[0]!r}?" if close else f"known stacks: {known}"
-        where = f" in {shown_path(self.project)}" if self.project.config and not place else ""
+        config = self.project.config
+        where = f" in {shown_path(config)}" if config and not place else ""
         raise ConfigurationError(Problem(f"there is no stack {name!r}{where}", place, hint))
 
     def _structured(self, type_: type[T], node: Node, what: str) -> T:
+        from flowyml.stacks.structuring import Structurer  # noqa: PLC0415
+
         structurer = Structurer(self.project.folder, os.environ)
         made = structurer.structure(type_, node, what)
         if made is None:
             raise ConfigurationError(*structurer.problems)
         return made
-
-
-def shown_path(project: Project) -> str:
-    """Return the file's path as short as it is clear: relative, where it is below here."""
-    path = str(project.config)
-    relative = os.path.relpath(path)
-    return path if relative.startswith(os.pardir) else relative
-
-
-def _stack_nodes(root: MappingNode) -> Mapping[str, MappingNode]:
-    """Return the stacks of the file by name, its top level checked."""
-    problems = [
-        Problem(f"unknown key {key.text!r}", key.location, _meant(key.text))
-        for key in (entry.key for entry in root)
-        if key.text not in _KEYS and not key.text.startswith("x-")
-    ]
-    stacks, plugins = root.entry("stacks"), root.entry("plugins")
-    nodes: dict[str, MappingNode] = {}
-    if stacks and plugins:
-        message = "the file has both `stacks:` and `plugins:`"
-        hint = "move what is below `plugins:` to a stack of its own"
-        problems.append(Problem(message, plugins.key.location, hint))
-    elif plugins:
-        name = attrs.evolve(plugins.key, text=PLUGINS_STACK)
-        nodes = _mappings((Entry(name, plugins.value),), problems)
-    elif stacks and isinstance(stacks.value, MappingNode) and stacks.value.entries:
-        nodes = _mappings(stacks.value.entries, problems)
-    elif stacks:
-        message = "`stacks` is a mapping from names to stacks, and has at least one"
-        problems.append(Problem(message, stacks.value.location))
-    if problems:
-        raise ConfigurationError(*problems)
-    return nodes
-
-
-def _mappings(entries: tuple[Entry, ...], problems: list[Problem]) -> dict[str, MappingNode]:
-    nodes: dict[str, MappingNode] = {}
-    for entry in entries:
-        if isinstance(entry.value, MappingNode):
-            nodes[entry.key.text] = entry.value
-        elif _is_nothing(entry.value):
-            nodes[entry.key.text] = MappingNode((), entry.key.location, entry.value.span)
-        else:
-            message = f"{entry.key.text!r} is a mapping from roles to components"
-            problems.append(Problem(message, entry.value.location))
-    return nodes
-
-
-def _is_nothing(node: Node) -> bool:
-    return isinstance(node, ScalarNode) and not node.quoted and plain_value(node.text) is None
-
-
-def _builtin_node() -> MappingNode:
-    """Return the built-in stack as if a file said it."""
-    place, span = Location("<built-in>"), (0, 0)
-    local = ScalarNode("local", quoted=True, location=place, span=span)
-    type_ = ScalarNode("type", quoted=True, location=place, span=span)
-    component = MappingNode((Entry(type_, local),), place, span)
-    roles = [ScalarNode(role, quoted=True, location=place, span=span) for role in _BUILTIN_ROLES]
-    return MappingNode(tuple(Entry(role, component) for role in roles), place, span)
-
-
-def _meant(key: str) -> str:
-    close = difflib.get_close_matches(key, _KEYS, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(_KEYS)}"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from attrs import define, field
@@ -24,9 +23,8 @@ from flowyml.errors import ConfigurationError, Location, Problem
 from flowyml.stacks.interpolation import Veil
 from flowyml.stacks.nodes import Entry, ListNode, MappingNode, Node, ScalarNode
 
-__all__ = ["parse", "read_text"]
+__all__ = ["parse", "parse_mapping"]
 
-LONGEST: Final = 1_000_000
 DEEPEST: Final = 50
 HEAVIEST: Final = 20_000
 
@@ -38,29 +36,21 @@ _TAGS = {
 }
 
 
-def read_text(path: Path, shown: str) -> str:
-    """Return the text of a file, its line ends as they are.
+def parse_mapping(text: str, shown: str) -> MappingNode:
+    """Return the tree of a text that has to be a mapping.
 
     Raises:
-        ConfigurationError: It cannot be read, is too long, or is not UTF-8.
+        ConfigurationError: The text is not YAML, is empty, or is anything but a mapping.
     """
-    try:
-        content = path.read_bytes()
-    except IsADirectoryError as cause:
-        message = "this is a folder, not a file"
-        raise ConfigurationError(Problem(message, Location(shown))) from cause
-    except OSError as cause:
-        message = f"the file cannot be read: {cause.strerror}"
-        raise ConfigurationError(Problem(message, Location(shown))) from cause
-    if len(content) > LONGEST:
-        message = f"the file has {len(content)} bytes; a configuration has at most {LONGEST}"
-        raise ConfigurationError(Problem(message, Location(shown)))
-    try:
-        return content.decode("utf-8-sig")
-    except UnicodeDecodeError as cause:
-        line = content.count(b"\n", 0, cause.start) + 1
-        message = f"the file is not UTF-8: byte {content[cause.start]:#04x}"
-        raise ConfigurationError(Problem(message, Location(shown, line))) from cause
+    root = parse(text, shown)
+    if root is None or root.says_nothing:
+        message = "the file is empty"
+        hint = "`flowyml init` writes one; without a file the built-in stack is used"
+        raise ConfigurationError(Problem(message, Location(shown), hint))
+    if not isinstance(root, MappingNode):
+        message = "the file has to be a mapping with `stacks:` or `plugins:` in it"
+        raise ConfigurationError(Problem(message, root.location))
+    return root
 
 
 def parse(text: str, shown: str) -> Node | None:

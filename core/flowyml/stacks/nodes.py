@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 from attrs import field, frozen
 
@@ -38,6 +38,11 @@ class ScalarNode:
     span: tuple[int, int] = field(eq=False)
     weight: int = field(default=1, eq=False)
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether this is a null: the value of a key with nothing behind it."""
+        return not self.quoted and plain_value(self.text) is None
+
 
 @frozen
 class Entry:
@@ -56,6 +61,7 @@ class MappingNode:
     span: tuple[int, int] = field(eq=False)
     weight: int = field(default=1, eq=False)
     flow: bool = field(default=False, eq=False)
+    says_nothing: ClassVar[bool] = False
 
     def __iter__(self) -> Iterator[Entry]:
         """Yield the entries in the order of the file."""
@@ -84,6 +90,7 @@ class ListNode:
     location: Location = field(eq=False)
     span: tuple[int, int] = field(eq=False)
     weight: int = field(default=1, eq=False)
+    says_nothing: ClassVar[bool] = False
 
 
 Node: TypeAlias = ScalarNode | MappingNode | ListNode
