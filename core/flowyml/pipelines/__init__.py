@@ -1,0 +1,1 @@
+"""Steps, the pipeline they form, and its run."""

@@ -1,0 +1,157 @@
+"""The coordinator: starts each step when all that it takes is there."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Collection, Mapping
+from concurrent.futures import Future
+from contextvars import copy_context
+from queue import SimpleQueue
+
+from attrs import define, field
+
+from flowyml.errors import StepError
+from flowyml.pipelines.execution import execute
+from flowyml.pipelines.lease import Lease
+from flowyml.pipelines.watching import RunObserver
+from flowyml.pipelines.workplace import Workplace
+from flowyml.plugins.components import StepExecutor
+from flowyml.records import StepOutcome, StepStatus, StepTask
+
+__all__ = ["Coordinator"]
+
+
+@define(eq=False)
+class Coordinator:
+    """Runs the steps of one run.
+
+    A step that failed takes those downstream of it along; the others go on. A single step that is
+    ready while nothing runs is executed in this thread, for there is nobody to wait for.
+
+    Attributes:
+        workplace: Where the steps are executed, as far as that is in this process.
+        executor: Runs the steps.
+        tasks: The task of each step.
+        lease: The hold on the run.
+        observer: Looks on.
+        outcomes: How each step ended that has.
+    """
+
+    workplace: Workplace
+    executor: StepExecutor
+    tasks: Mapping[str, StepTask]
+    lease: Lease
+    observer: RunObserver
+    outcomes: dict[str, StepOutcome] = field(factory=dict)
+    _missing: dict[str, int] = field(factory=dict, init=False)
+    _ready: deque[str] = field(factory=deque, init=False)
+    _running: dict[str, float] = field(factory=dict, init=False)
+    _ended: SimpleQueue[tuple[str, Future[StepOutcome]]] = field(factory=SimpleQueue, init=False)
+
+    def run(self, finished: Collection[str] = ()) -> None:
+        """Run every step that is not finished.
+
+        Args:
+            finished: Steps whose outputs an earlier attempt at the run has stored.
+
+        Raises:
+            KeyboardInterrupt: The user wants no more of it.
+        """
+        nodes = self.workplace.graph.nodes
+        for name, node in nodes.items():
+            if name not in finished:
+                self._missing[name] = sum(above not in finished for above in node.upstream)
+        self._ready.extend(name for name, count in self._missing.items() if not count)
+        while self._ready or self._running:
+            self._start()
+            if self._running:
+                self._finish(*self._awaited())
+
+    def _start(self) -> None:
+        """Start everything that is ready."""
+        while self._ready:
+            name = self._ready.popleft()
+            if name in self.outcomes:
+                continue
+            if self.lease.is_lost:
+                self._end(self._failed(name, "another process has taken over the run"))
+            elif self.executor.in_process and not self._running and not self._ready:
+                self._end(self._execute(self.tasks[name]))
+            else:
+                self._submit(name)
+
+    def _submit(self, name: str) -> None:
+        self._running[name] = time.monotonic()
+        if self.executor.in_process:
+            # Each step in a copy of the caller's context: it knows the caller's `use_stack`.
+            context = copy_context()
+            future = self.executor.submit(
+                lambda task: context.run(self._execute, task), self.tasks[name]
+            )
+        else:
+            self._tell_started(name)
+            future = self.executor.submit(self._execute, self.tasks[name])
+        future.add_done_callback(lambda ended: self._ended.put((name, ended)))
+
+    def _execute(self, task: StepTask) -> StepOutcome:
+        """Execute a step in this process."""
+        self._tell_started(task.step)
+        began = time.monotonic()
+        outcome = execute(task, self.workplace)
+        self._tell_finished(outcome, time.monotonic() - began)
+        return outcome
+
+    def _awaited(self) -> tuple[str, Future[StepOutcome]]:
+        return self._ended.get()
+
+    def _finish(self, name: str, future: Future[StepOutcome]) -> None:
+        began = self._running.pop(name)
+        error = future.exception()
+        outcome = self._failed(name, str(error) or repr(error)) if error else future.result()
+        if error and not isinstance(error, Exception):
+            raise error
+        if error or not self.executor.in_process:
+            self._tell_finished(outcome, time.monotonic() - began)
+        self._end(outcome)
+
+    def _failed(self, name: str, why: str) -> StepOutcome:
+        """Write down that a step failed for a reason outside of it."""
+        error = f"step {name!r}: {why}"
+        self.workplace.failures[name] = StepError(error, step=name)
+        self.workplace.metadata.set_step_status(
+            self.workplace.run.run_id, name, StepStatus.FAILED, error=error
+        )
+        return StepOutcome(name, StepStatus.FAILED, error)
+
+    def _end(self, outcome: StepOutcome) -> None:
+        """Note how a step ended; find out what can start now, or cannot any more."""
+        self.outcomes[outcome.step] = outcome
+        downstream = self.workplace.graph.nodes[outcome.step].downstream
+        for name in downstream:
+            if outcome.status in {StepStatus.FAILED, StepStatus.SKIPPED}:
+                self._skip(name, outcome)
+            elif name in self._missing:
+                self._missing[name] -= 1
+                if not self._missing[name]:
+                    self._ready.append(name)
+
+    def _skip(self, name: str, because: StepOutcome) -> None:
+        if name in self.outcomes or name not in self._missing:
+            return
+        note = f"step {because.step!r} {because.status}"
+        self.workplace.metadata.set_step_status(
+            self.workplace.run.run_id, name, StepStatus.SKIPPED, note=note
+        )
+        self.workplace.give_up(name)
+        outcome = StepOutcome(name, StepStatus.SKIPPED)
+        self._tell_finished(outcome, 0.0)
+        self._end(outcome)
+
+    def _tell_started(self, step: str) -> None:
+        self.observer.step_started(step)
+        self.workplace.stack.hooks.step_started(self.workplace.run, step)
+
+    def _tell_finished(self, outcome: StepOutcome, seconds: float) -> None:
+        self.workplace.stack.hooks.step_finished(self.workplace.run, outcome.step, outcome.status)
+        self.observer.step_finished(outcome.step, outcome.status, seconds, outcome.error)

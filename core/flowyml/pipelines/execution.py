@@ -1,0 +1,154 @@
+"""One step is executed: given its arguments, called, and what it returns is delivered.
+
+It is a function of the task and of the workplace that the task's run has in this process; another
+process makes itself a workplace from the task alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from itertools import chain
+
+from flowyml.errors import FlowyMLError, StepError
+from flowyml.pipelines.calling import call
+from flowyml.pipelines.context import redact
+from flowyml.pipelines.failures import StepTimeoutError, step_failure, trimmed
+from flowyml.pipelines.graph import Node
+from flowyml.pipelines.handover import Made
+from flowyml.pipelines.inside import CURRENT, Deliveries
+from flowyml.pipelines.workplace import Supplies, Workplace
+from flowyml.records import StepOutcome, StepStatus, StepTask
+from flowyml.routing.containers import Leaf, join, take_apart
+
+__all__ = ["execute"]
+
+
+def execute(task: StepTask, workplace: Workplace) -> StepOutcome:
+    """Execute a step and write down how it ended.
+
+    Args:
+        task: The step.
+        workplace: Where it happens.
+
+    Raises:
+        KeyboardInterrupt: The user wants no more of it; the step may be resumed.
+    """
+    workplace.metadata.start_step(task.run_id, task.step)
+    try:
+        return StepOutcome(task.step, _work(workplace.graph.nodes[task.step], workplace))
+    except Exception as failure:  # noqa: BLE001  # a step's failure is its outcome
+        workplace.failures[task.step] = failure
+        error = redact(_told(task.step, failure, workplace), workplace.context.secrets)
+        stored = _is_stored(task, workplace)
+        status = StepStatus.STORED if stored else StepStatus.FAILED
+        workplace.metadata.set_step_status(task.run_id, task.step, status, error=error)
+        return StepOutcome(task.step, StepStatus.FAILED, error)
+
+
+def _is_stored(task: StepTask, workplace: Workplace) -> bool:
+    """Whether the outputs are safe although a later delivery ended the step."""
+    steps = workplace.metadata.steps(task.run_id)
+    return any(step.name == task.step and step.status is StepStatus.STORED for step in steps)
+
+
+def _told(step: str, failure: Exception, workplace: Workplace) -> str:
+    """Return what is said of a failure; one that is neither ours nor the user's is named."""
+    if isinstance(failure, StepTimeoutError) and not workplace.ends_with_step:
+        return (
+            f"{failure}. In a thread its code cannot be ended and may still be running; "
+            "`executor: process` of the local orchestrator ends it"
+        )
+    if isinstance(failure, StepError):
+        return str(failure)
+    if isinstance(failure, FlowyMLError):
+        return f"step {step!r}: {failure}"
+    return f"step {step!r}: {trimmed(failure)}"
+
+
+def _work(node: Node, workplace: Workplace) -> StepStatus:
+    supplies = workplace.supplies(node)
+    returned = _tried(node, supplies, workplace)
+    values = _outputs(node, returned)
+    leaves = {
+        output.name: take_apart(value, output.annotation, step=node.name, output=output.name)
+        for output, value in zip(node.step.outputs, values, strict=True)
+    }
+    delivered = workplace.courier.route_step(
+        node.name, list(chain.from_iterable(leaves.values())), supplies.parents
+    )
+    ids = {record.output: record.artifact_id for record in delivered.artifacts}
+    for name, parts in leaves.items():
+        made = tuple(ids[leaf.output] for leaf in parts if leaf.output in ids)
+        workplace.handover.give(name, Made(_live(parts), made), node.consumers.get(name, 0))
+    return delivered.status
+
+
+def _live(parts: Sequence[Leaf]) -> object:
+    """Return an output as its takers get it: what the annotation made of it included."""
+    whole = parts[0]
+    if whole.shape is None:
+        return whole.value
+    values = {leaf.output: leaf.value for leaf in parts[1:]}
+    return join(whole.shape, values.__getitem__)
+
+
+def _tried(node: Node, supplies: Supplies, workplace: Workplace) -> object:
+    """Call the step's function as often as its ``retry`` allows."""
+    retry, failures = node.step.retry, 0
+    while True:
+        try:
+            return _called(node, supplies, workplace)
+        except StepTimeoutError:
+            raise
+        except StepError as failure:
+            failures += 1
+            if failures > retry.times or not isinstance(failure.__cause__, retry.on):
+                raise
+        time.sleep(retry.pause(failures))
+        workplace.metadata.start_step(workplace.run.run_id, node.name)
+
+
+def _called(node: Node, supplies: Supplies, workplace: Workplace) -> object:
+    deliveries = Deliveries(workplace, node.name, supplies.parents)
+    token = CURRENT.set(deliveries)
+    try:
+        return call(node.step, supplies.arguments, deliveries.on_yield)
+    except (KeyboardInterrupt, StepTimeoutError):
+        raise
+    except BaseException as error:  # a step may even call sys.exit()
+        raise step_failure(node.name, error) from error
+    finally:
+        CURRENT.reset(token)
+        deliveries.close()
+
+
+def _outputs(node: Node, returned: object) -> Sequence[object]:
+    """Return what was returned for each output."""
+    step = node.step
+    count = len(step.outputs)
+    if count == 1:
+        return (returned,)
+    if count == 0:
+        if returned is None:
+            return ()
+        message = (
+            f"step {step.name!r} has outputs=[] but returned a {type(returned).__name__}; "
+            "return nothing, or name the output"
+        )
+        raise StepError(message, step=step.name)
+    if not isinstance(returned, tuple | list):
+        names = ", ".join(step.output_names)
+        message = (
+            f"step {step.name!r} has {count} outputs ({names}) but returned one "
+            f"{type(returned).__name__}; return a tuple of {count}"
+        )
+        raise StepError(message, step=step.name)
+    if len(returned) != count:
+        names = ", ".join(step.output_names)
+        message = (
+            f"step {step.name!r} has {count} outputs ({names}) but returned {len(returned)} "
+            "values; return one for each"
+        )
+        raise StepError(message, step=step.name)
+    return returned

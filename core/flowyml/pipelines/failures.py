@@ -1,0 +1,44 @@
+"""How a failure in a user's function is told: where it happened in the user's own code."""
+
+from __future__ import annotations
+
+import traceback
+from pathlib import Path
+from types import TracebackType
+
+import flowyml
+from flowyml.errors import StepError
+
+__all__ = ["StepTimeoutError", "step_failure", "trimmed", "users_part"]
+
+OURS = str(Path(flowyml.__file__).parent)
+
+
+class StepTimeoutError(StepError):
+    """A step took longer than its ``timeout``; its thread may still be running."""
+
+
+def step_failure(step: str, error: BaseException) -> StepError:
+    """Return the error for a step whose function raised; chain it to what that raised.
+
+    Its message ends with the traceback of the user's own code.
+    """
+    error.__traceback__ = users_part(error.__traceback__)
+    text = "".join(traceback.format_exception(error)).rstrip()
+    message = f"step {step!r} raised {trimmed(error)}\n{text}"
+    return StepError(message, step=step)
+
+
+def trimmed(error: BaseException) -> str:
+    """Return the class of an error and the first line of what it says."""
+    said = str(error).strip().partition("\n")[0]
+    name = type(error).__name__
+    return f"{name}: {said}" if said else name
+
+
+def users_part(found: TracebackType | None) -> TracebackType | None:
+    """Return a traceback from the first frame that is not ours; all of it where each one is."""
+    start = found
+    while start is not None and start.tb_frame.f_code.co_filename.startswith(OURS):
+        start = start.tb_next
+    return start or found

@@ -1,0 +1,177 @@
+"""The routes by call: what a step may deliver while it runs, before it returns anything."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextvars import ContextVar
+from typing import Any
+
+from attrs import define, evolve, field
+
+from flowyml.artifacts import Artifact, Metrics, Model, Parameters
+from flowyml.errors import PipelineError, StepError
+from flowyml.pipelines.workplace import Workplace
+from flowyml.routing.containers import Leaf, child_name
+
+__all__ = [
+    "Deliveries",
+    "current_deliveries",
+    "deploy_model",
+    "log_metrics",
+    "log_parameters",
+    "register_model",
+    "store_artifact",
+]
+
+
+@define(eq=False)
+class Deliveries:
+    """What one try of a step delivers while it runs.
+
+    The names are the same in every try, so that a step that is tried again, or resumed, delivers
+    nothing twice.
+
+    Attributes:
+        workplace: Where the step runs.
+        step: Name of the step.
+        parents: Ids of the artifacts that the step was given.
+    """
+
+    workplace: Workplace
+    step: str
+    parents: Sequence[int]
+    _names: Counter[str] = field(factory=Counter, init=False)
+    _open: bool = field(default=True, init=False)
+
+    def deliver(self, value: object, name: str, hooks: tuple[str, ...] | None = None) -> object:
+        """Deliver one value under the step's name and a name of its own."""
+        if not self._open:
+            message = (
+                f"step {self.step!r} is over, nothing more can be delivered from it; "
+                "wait for your own threads and tasks before the step returns"
+            )
+            raise StepError(message, step=self.step)
+        self._names[name] += 1
+        count = self._names[name]
+        output = child_name(self.step, name if count == 1 else f"{name}-{count}")
+        leaf = Leaf(output, value)
+        return self.workplace.courier.deliver_one(
+            self.step, leaf, hooks=hooks, parents=self.parents
+        )
+
+    def on_yield(self, value: object) -> None:
+        """Deliver what a generator yields; None is a mere pause."""
+        if value is not None:
+            self.deliver(value, "yielded")
+
+    def close(self) -> None:
+        """Take nothing more: the try is over."""
+        self._open = False
+
+
+CURRENT: ContextVar[Deliveries | None] = ContextVar("flowyml_step", default=None)
+
+
+def current_deliveries(call: str) -> Deliveries:
+    """Return the way out of the step that calls.
+
+    Raises:
+        PipelineError: No step is running here.
+    """
+    current = CURRENT.get()
+    if current is None:
+        message = (
+            f"flowyml.{call}() was called outside of a step, where there is no run it belongs to; "
+            "call it in a function marked @step while its pipeline runs. A thread of your own "
+            "knows its step when it is started with contextvars.copy_context().run"
+        )
+        raise PipelineError(message)
+    return current
+
+
+def log_metrics(metrics: Mapping[str, Any], step: int | None = None) -> None:
+    """Log numbers to the experiment trackers, now.
+
+    Args:
+        metrics: The numbers by name.
+        step: Position in a training loop.
+
+    Raises:
+        PipelineError: No step is running here.
+        TypeError: One of them is no number.
+    """
+    deliveries = current_deliveries("log_metrics")
+    value = metrics if isinstance(metrics, Metrics) else Metrics(metrics)
+    value = value if step is None else value.at_step(step)
+    name = "metrics" if value.step is None else f"metrics-{value.step}"
+    deliveries.deliver(value, name, ("log_metrics",))
+
+
+def log_parameters(parameters: Mapping[str, Any]) -> None:
+    """Log settings to the experiment trackers, now.
+
+    Args:
+        parameters: The settings by name.
+
+    Raises:
+        PipelineError: No step is running here.
+    """
+    deliveries = current_deliveries("log_parameters")
+    value = parameters if isinstance(parameters, Parameters) else Parameters(parameters)
+    deliveries.deliver(value, "parameters", ("log_parameters",))
+
+
+def store_artifact(value: object, name: str) -> None:
+    """Store a value beside the step's outputs, now.
+
+    Args:
+        value: An artifact, or any other value.
+        name: Its name; it is found as ``run:RUN/STEP.NAME``.
+
+    Raises:
+        PipelineError: No step is running here, or the name is empty.
+    """
+    deliveries = current_deliveries("store_artifact")
+    if not isinstance(name, str) or not name:
+        message = f"store_artifact(value, name=...) needs a name; got {name!r}"
+        raise PipelineError(message)
+    deliveries.deliver(value, name, ("store_artifact",))
+
+
+def register_model(model: Model) -> None:
+    """Store a model and register it, now.
+
+    Args:
+        model: The model, with the name that it is to be registered under.
+
+    Raises:
+        PipelineError: No step is running here, or it is no model.
+    """
+    deliveries = current_deliveries("register_model")
+    named = _model(model, "register_model")
+    deliveries.deliver(named, named.name or "model", ("store_artifact", "register_model"))
+
+
+def deploy_model(model: Model) -> None:
+    """Store a model, register it and deploy it where the rules permit that, now.
+
+    Args:
+        model: The model.
+
+    Raises:
+        PipelineError: No step is running here, or it is no model.
+    """
+    deliveries = current_deliveries("deploy_model")
+    named = _model(model, "deploy_model")
+    hooks = ("store_artifact", "register_model", "deploy_model")
+    deliveries.deliver(named, named.name or "model", hooks)
+
+
+def _model(model: object, call: str) -> Model:
+    if isinstance(model, Model):
+        return model if model.name else evolve(model, name="model")
+    shown = type(model).__name__
+    hint = "" if isinstance(model, Artifact) else ", flowyml.Model(data=...)"
+    message = f"flowyml.{call}() takes a Model{hint}; got {shown}"
+    raise PipelineError(message)

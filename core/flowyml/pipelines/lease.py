@@ -1,0 +1,82 @@
+"""The lease on a run: while one process works on it, no other does."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import threading
+from types import TracebackType
+from typing import Final, Self
+
+from attrs import define, field
+
+from flowyml.errors import FlowyMLError, PipelineError
+from flowyml.metadata.store import MetadataStore
+
+__all__ = ["Lease"]
+
+SECONDS: Final = 30.0
+"""How long a run stays taken after its process died."""
+
+
+def _owner() -> str:
+    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(6)}"
+
+
+@define(eq=False)
+class Lease:
+    """Holds a run for as long as the block lasts, and renews the lease meanwhile.
+
+    Attributes:
+        metadata: Where the lease is.
+        run_id: Id of the run.
+        seconds: How long it lasts unless it is renewed.
+        owner: Names this holder, and no other ever.
+
+    Raises:
+        PipelineError: Another process works on the run.
+    """
+
+    metadata: MetadataStore
+    run_id: str
+    seconds: float = SECONDS
+    owner: str = field(factory=_owner)
+    _over: threading.Event = field(factory=threading.Event, init=False)
+    _lost: threading.Event = field(factory=threading.Event, init=False)
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether another process has taken the run, so that this one must let go of it."""
+        return self._lost.is_set()
+
+    def __enter__(self) -> Self:
+        if not self.metadata.acquire_lease(self.run_id, self.owner, self.seconds):
+            message = (
+                f"another process works on the run {self.run_id}; wait for it to end. If it died, "
+                f"its hold on the run ends within {self.seconds:.0f} s"
+            )
+            raise PipelineError(message)
+        threading.Thread(target=self._renew, name="flowyml-lease", daemon=True).start()
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._over.set()
+        self.metadata.release_lease(self.run_id, self.owner)
+
+    def _renew(self) -> None:
+        while not self._over.wait(self.seconds / 3):
+            try:
+                kept = self.metadata.renew_lease(self.run_id, self.owner, self.seconds)
+            except FlowyMLError:
+                if self._over.is_set():
+                    return
+                continue  # the disk is full or the file is busy: the next try may go through
+            if not kept:
+                self._lost.set()
+                return

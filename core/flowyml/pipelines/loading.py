@@ -1,0 +1,222 @@
+"""A user's file becomes a module, and what its module-level ``pipeline.run()`` does meanwhile.
+
+While ``flowyml run`` loads a file, such a run takes place there and then, once. Whoever loads the
+file for another reason (a plan, a list, a worker) only wants to know the pipeline: the file is
+stopped at that line.
+"""
+
+from __future__ import annotations
+
+import sys
+import traceback
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from importlib import import_module, util
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, Final
+
+from attrs import define, field, frozen
+
+from flowyml.errors import FlowyMLError, PipelineError
+from flowyml.pipelines.failures import trimmed, users_part
+
+if TYPE_CHECKING:
+    from flowyml.pipelines.pipeline import Pipeline
+    from flowyml.pipelines.result import RunResult
+
+__all__ = ["Loaded", "Loading", "current_loading", "load_file", "load_module", "running_in_place"]
+
+OWN_MARK: Final = "__flowyml_file__"
+"""Attribute of the modules that are loaded here: the file that they come from."""
+
+
+class StoppedError(BaseException):
+    """Ends the loading of a file at its module-level ``run()``; no ``except Exception`` sees it."""
+
+    def __init__(self, pipeline: Pipeline) -> None:
+        """Carry the pipeline that would have run."""
+        super().__init__(f"pipeline {pipeline.name!r} is not run while its file is only looked at")
+        self.pipeline = pipeline
+
+
+@define
+class Loading:
+    """What a module-level ``run()`` means while a file is loaded.
+
+    Attributes:
+        in_place: Whether it runs; otherwise it stops the file there.
+        parameters: Context values that the command line gave.
+        results: The results of the runs, in their order.
+    """
+
+    in_place: bool
+    parameters: Mapping[str, Any] = field(factory=dict)
+    results: list[RunResult] = field(factory=list)
+
+
+@frozen
+class Loaded:
+    """A file that was loaded.
+
+    Attributes:
+        module: The module it became.
+        stopped_at: The pipeline whose module-level ``run()`` ended the loading, if one did.
+    """
+
+    module: ModuleType
+    stopped_at: Pipeline | None = None
+
+
+_LOADING: ContextVar[Loading | None] = ContextVar("flowyml_loading", default=None)
+
+
+def current_loading() -> Loading | None:
+    """Return what a ``run()`` means here; None outside of any loading."""
+    return _LOADING.get()
+
+
+@contextmanager
+def loading(state: Loading | None) -> Iterator[None]:
+    """Give a ``run()`` that is called in the block its meaning."""
+    token = _LOADING.set(state)
+    try:
+        yield
+    finally:
+        _LOADING.reset(token)
+
+
+@contextmanager
+def running_in_place(parameters: Mapping[str, Any] | None = None) -> Iterator[list[RunResult]]:
+    """Let module-level runs of the files that are loaded in the block take place.
+
+    Args:
+        parameters: Context values for them, over those of the pipelines.
+
+    Yields:
+        The list that their results are added to.
+    """
+    state = Loading(in_place=True, parameters=dict(parameters or {}))
+    with loading(state):
+        yield state.results
+
+
+def load_file(path: Path) -> Loaded:
+    """Load a Python file as a module that stays importable under the name of the file.
+
+    Its folder stays on the module search path, so that what its steps import while they run, and
+    what unpickles its classes in another process, finds them.
+
+    Raises:
+        PipelineError: There is no such file, or it raised while it was loaded.
+    """
+    path = path.resolve()
+    if not path.is_file():
+        message = f"there is no file {path}; give the path of a Python file with a pipeline in it"
+        raise PipelineError(message)
+    if str(path.parent) not in sys.path:
+        sys.path.insert(0, str(path.parent))
+    name = _module_name(path)
+    spec = util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        message = f"{path} is no Python file; its name should end in .py"
+        raise PipelineError(message)
+    module = util.module_from_spec(spec)
+    setattr(module, OWN_MARK, str(path))
+    before = sys.modules.get(name)
+    sys.modules[name] = module
+    try:
+        return Loaded(module, _execute(module, str(path), spec.loader.exec_module))
+    except BaseException:
+        _restore(name, before)
+        raise
+
+
+def load_module(name: str, folder: Path) -> Loaded:
+    """Import a module by its name, also from the project's folder.
+
+    Raises:
+        PipelineError: It cannot be imported.
+    """
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    if name in sys.modules and name != "__main__":
+        return Loaded(sys.modules[name])
+    try:
+        spec = util.find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        message = f"there is no module {name!r}, neither in {folder} nor installed"
+        raise PipelineError(message)
+    if (
+        spec.origin
+        and spec.has_location
+        and "." not in name
+        and not spec.submodule_search_locations
+    ):
+        return load_file(Path(spec.origin))
+    modules: list[ModuleType] = []
+
+    def imported(_module: ModuleType | None) -> None:
+        modules.append(import_module(name))
+
+    stopped_at = _execute(None, name, imported)
+    return Loaded(modules[0] if modules else ModuleType(name), stopped_at)
+
+
+def _module_name(path: Path) -> str:
+    """Return the file's stem, unless a module of that name is something else."""
+    stem = path.stem
+    known = sys.modules.get(stem)
+    foreign = known is not None and not (hasattr(known, OWN_MARK) or _is_file_of(known, path))
+    taken = stem in sys.stdlib_module_names or stem == "flowyml" or foreign
+    return f"{stem}_pipeline" if taken else stem
+
+
+def _is_file_of(module: ModuleType, path: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    return bool(file) and Path(str(file)).resolve() == path
+
+
+def _restore(name: str, before: ModuleType | None) -> None:
+    sys.modules.pop(name, None)
+    if before is not None:
+        sys.modules[name] = before
+
+
+def _execute(module: Any, place: str, run: Any) -> Pipeline | None:
+    """Execute a module; tell what it raised with the line of the user's where it happened."""
+    outer = current_loading()
+    try:
+        with loading(outer or Loading(in_place=False)):
+            run(module)
+    except StoppedError as stopped:
+        return stopped.pipeline
+    except (KeyboardInterrupt, FlowyMLError):
+        raise
+    except SyntaxError as error:
+        raise PipelineError(_syntax(error, place)) from error
+    except BaseException as error:  # a script may even call sys.exit()
+        error.__traceback__ = _in_the_file(error.__traceback__, place)
+        text = "".join(traceback.format_exception(error)).rstrip()
+        message = f"{place} cannot be loaded: it raised {trimmed(error)}\n{text}"
+        raise PipelineError(message) from error
+    return None
+
+
+def _in_the_file(found: Any, place: str) -> Any:
+    """Return a traceback from the first frame in the file itself."""
+    start = users_part(found)
+    while start is not None and start.tb_frame.f_code.co_filename != place:
+        start = start.tb_next
+    return start or users_part(found)
+
+
+def _syntax(error: SyntaxError, place: str) -> str:
+    where = f"{error.filename or place}:{error.lineno or 0}:{error.offset or 0}"
+    line = (error.text or "").rstrip("\n")
+    mark = " " * max((error.offset or 1) - 1, 0) + "^"
+    shown = f"\n    {line}\n    {mark}" if line else ""
+    return f"{where}: {error.msg}{shown}"

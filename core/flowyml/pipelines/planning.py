@@ -1,0 +1,39 @@
+"""The plan of a pipeline: its declared outputs, routed without running a step."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flowyml.pipelines.graph import Graph
+from flowyml.routing.plan import DeclaredOutput, Plan, make_plan
+from flowyml.routing.router import Router
+from flowyml.stacks.active import current_stack
+from flowyml.stacks.stack import Stack
+
+if TYPE_CHECKING:
+    from flowyml.pipelines.pipeline import Pipeline
+
+__all__ = ["plan_graph", "plan_run"]
+
+
+def plan_run(pipeline: Pipeline, stack: str | None) -> Plan:
+    """Return what a run of a pipeline would do."""
+    chosen = current_stack(stack)
+    return plan_graph(pipeline.name, pipeline.graph(), chosen, Router(chosen))
+
+
+def plan_graph(pipeline: str, graph: Graph, stack: Stack, router: Router) -> Plan:
+    """Return what a run of wired steps would do.
+
+    Args:
+        pipeline: Name of the pipeline.
+        graph: The steps.
+        stack: The stack.
+        router: The router of the run.
+    """
+    declared = [
+        DeclaredOutput(node.name, output.name, output.annotation)
+        for node in graph.nodes.values()
+        for output in node.step.outputs
+    ]
+    return make_plan(pipeline, declared, stack, router)

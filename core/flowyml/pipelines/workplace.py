@@ -1,0 +1,97 @@
+"""The workplace: all that the steps of one run share in one process."""
+
+from __future__ import annotations
+
+from attrs import field, frozen
+
+from flowyml.metadata.rows import ArtifactRecord
+from flowyml.metadata.store import MetadataStore
+from flowyml.pipelines.calling import Arguments
+from flowyml.pipelines.context import Context
+from flowyml.pipelines.graph import Graph, Node
+from flowyml.pipelines.handover import Handover, Made
+from flowyml.pipelines.stored import Reader
+from flowyml.records import RunInfo
+from flowyml.routing.deliver import Courier
+from flowyml.stacks.stack import Stack
+
+__all__ = ["Supplies", "Workplace"]
+
+
+@frozen
+class Supplies:
+    """What a step is called with, and what that was made from.
+
+    Attributes:
+        arguments: For the function.
+        parents: Ids of the artifacts among them.
+    """
+
+    arguments: Arguments
+    parents: tuple[int, ...]
+
+
+@frozen(eq=False)
+class Workplace:
+    """Where steps of one run are executed.
+
+    Attributes:
+        run: The run.
+        graph: The pipeline, wired.
+        context: Its context values for this run.
+        stack: The stack.
+        metadata: Where everything is written down.
+        courier: Delivers what steps return.
+        handover: The live objects.
+        failures: What steps raised in this process, by step.
+        ends_with_step: Whether this process has just one step to execute and ends with it.
+    """
+
+    run: RunInfo
+    graph: Graph
+    context: Context
+    stack: Stack
+    metadata: MetadataStore
+    courier: Courier
+    handover: Handover = field(factory=Handover)
+    failures: dict[str, BaseException] = field(factory=dict)
+    ends_with_step: bool = False
+
+    def supplies(self, node: Node) -> Supplies:
+        """Gather what a step is called with; what was not made here is loaded."""
+        positional: list[object] = []
+        named: dict[str, object] = {}
+        parents: list[int] = []
+        for taken in node.inputs:
+            if taken.kind == "context":
+                value = self.context[taken.name]
+            else:
+                made = self.handover.take(taken.name) or self._loaded(taken.name)
+                value = made.value
+                parents += made.artifacts
+            if taken.positional:
+                positional.append(value)
+            else:
+                named[taken.parameter] = value
+        return Supplies(Arguments(positional, named), tuple(dict.fromkeys(parents)))
+
+    def give_up(self, step: str) -> None:
+        """Let go of what is kept for a step that will not run."""
+        for taken in self.graph.nodes[step].inputs:
+            if taken.kind == "output":
+                self.handover.take(taken.name)
+
+    def _loaded(self, output: str) -> Made:
+        artifacts = self.artifacts(output)
+        value = Reader(self.stack, self.metadata).output(output, artifacts)
+        return Made(value, tuple(record.artifact_id for record in artifacts.values()))
+
+    def artifacts(self, output: str) -> dict[str, ArtifactRecord]:
+        """Return what an output was stored as: itself and its elements."""
+        producer = self.graph.producers[output]
+        stored = self.metadata.artifacts(run_id=self.run.run_id, step=producer)
+        return {
+            record.output: record
+            for record in stored
+            if record.output == output or record.output.startswith(f"{output}.")
+        }

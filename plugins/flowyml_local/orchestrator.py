@@ -1,0 +1,182 @@
+"""The local orchestrator: runs steps in threads, or each in a process of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Literal
+
+import attrs
+from attrs import define, field
+
+from flowyml.errors import ConfigurationError
+from flowyml.plugins import Orchestrator, StepExecutor, hookimpl
+from flowyml.records import RunInfo, StepOutcome, StepStatus, StepTask
+
+__all__ = ["LocalOrchestrator"]
+
+Work = Callable[[StepTask], StepOutcome]
+
+WORKER: Final = (sys.executable, "-m", "flowyml.pipelines.worker")
+
+GRACE: Final = 5.0
+"""Seconds that a step's process has to end when it is told to."""
+
+
+def _default_workers() -> int:
+    return min(32, (os.cpu_count() or 1) + 4)
+
+
+@define(slots=False)
+class LocalOrchestrator(Orchestrator):
+    """Runs the steps on this machine.
+
+    Attributes:
+        executor: ``thread`` runs them in this process, where they hand each other live objects;
+            ``process`` runs each in one of its own, which a timeout can end.
+        max_workers: How many run at once; a few more than there are processors by default.
+    """
+
+    executor: Literal["thread", "process"] = "thread"
+    max_workers: int | None = field(default=None)
+
+    @max_workers.validator
+    def _check(self, _field: object, count: int | None) -> None:
+        if count is not None and count < 1:
+            message = f"max_workers is how many steps run at once, 1 or more; got {count}"
+            raise ValueError(message)
+
+    @hookimpl
+    def open_executor(self, run: RunInfo) -> StepExecutor:
+        """Open threads, or what starts processes."""
+        del run
+        workers = self.max_workers or _default_workers()
+        return _Processes(workers) if self.executor == "process" else _Threads(workers)
+
+
+@define(eq=False)
+class _Threads:
+    """Runs work in daemon threads, started as they are needed.
+
+    Not a `ThreadPoolExecutor`: that one waits for its threads when the interpreter ends, and so
+    for a step that was given up, for ever.
+    """
+
+    workers: int
+    in_process: bool = field(default=True, init=False)
+    _waiting: SimpleQueue[tuple[Future[StepOutcome], Work, StepTask] | None] = field(
+        factory=SimpleQueue, init=False
+    )
+    _idle: threading.Semaphore = field(factory=lambda: threading.Semaphore(0), init=False)
+    _started: int = field(default=0, init=False)
+
+    def submit(self, work: Work, task: StepTask) -> Future[StepOutcome]:
+        """Run a step as soon as a thread is free."""
+        future: Future[StepOutcome] = Future()
+        self._waiting.put((future, work, task))
+        if not self._idle.acquire(blocking=False) and self._started < self.workers:
+            self._started += 1
+            threading.Thread(
+                target=self._serve, name=f"flowyml-step-{self._started}", daemon=True
+            ).start()
+        return future
+
+    def close(self) -> None:
+        """Start nothing more; threads end after the step they run."""
+        with suppress(Empty):
+            while True:
+                if waiting := self._waiting.get_nowait():
+                    waiting[0].cancel()
+        for _ in range(self._started):
+            self._waiting.put(None)
+
+    def _serve(self) -> None:
+        while (waiting := self._waiting.get()) is not None:
+            future, work, task = waiting
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(work(task))
+                except BaseException as error:  # noqa: BLE001  # it is the caller's to judge
+                    future.set_exception(error)
+            del waiting, future, work, task
+            self._idle.release()
+
+
+@define(eq=False)
+class _Processes:
+    """Runs every step in a process of its own."""
+
+    workers: int
+    in_process: bool = field(default=False, init=False)
+    _threads: _Threads = field(init=False)
+    _running: set[subprocess.Popen[bytes]] = field(factory=set, init=False)
+    _lock: threading.Lock = field(factory=threading.Lock, init=False)
+    _closed: bool = field(default=False, init=False)
+
+    @_threads.default
+    def _one_for_each_process(self) -> _Threads:
+        return _Threads(self.workers)
+
+    def submit(self, work: Work, task: StepTask) -> Future[StepOutcome]:
+        """Start a process for the step as soon as fewer than ``max_workers`` run."""
+        del work
+        return self._threads.submit(self._run, task)
+
+    def close(self) -> None:
+        """End the processes of steps that still run."""
+        with self._lock:
+            self._closed = True
+            running = list(self._running)
+        self._threads.close()
+        for process in running:
+            process.terminate()
+        for process in running:
+            try:
+                process.wait(GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+
+    def _run(self, task: StepTask) -> StepOutcome:
+        process = self._start()
+        try:
+            answer, _ = process.communicate(json.dumps(attrs.asdict(task)).encode())
+        finally:
+            with self._lock:
+                self._running.discard(process)
+        return _outcome(task, process.returncode, answer)
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        with self._lock:
+            if self._closed:
+                message = "the run ended before this step started"
+                raise ConfigurationError(message)
+            # A session of its own: Ctrl-C in the terminal reaches the run, which ends its steps.
+            process = subprocess.Popen(
+                WORKER,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, "FLOWYML_PARENT": str(os.getpid())},
+                start_new_session=True,
+            )
+            self._running.add(process)
+            return process
+
+
+def _outcome(task: StepTask, code: int, answer: bytes) -> StepOutcome:
+    """Return what a process said of its step, or that it ended without a word."""
+    if code == 0 and answer:
+        said: dict[str, Any] = json.loads(answer)
+        return StepOutcome(said["step"], StepStatus(said["status"]), said["error"])
+    why = f"was ended by signal {-code}" if code < 0 else f"ended with exit code {code}"
+    message = (
+        f"step {task.step!r}: its process {why} and left no outcome; it may have run out of "
+        "memory, or what it printed above says more"
+    )
+    raise RuntimeError(message)
