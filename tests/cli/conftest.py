@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import pty
+import struct
 import subprocess
 import sys
+import termios
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -86,3 +91,36 @@ def command(project: Path) -> Ask:
         return Answer(ended.returncode, ended.stdout, ended.stderr)
 
     return ask
+
+
+@pytest.fixture
+def terminal(project: Path) -> Ask:
+    """Run a command in a process whose standard output is a terminal of 200 columns."""
+
+    def ask(*arguments: str, **environment: str) -> Answer:
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, 200, 0, 0))
+        process = subprocess.Popen(
+            [sys.executable, "-c", START, *arguments],
+            cwd=project,
+            env={**os.environ, "TERM": "xterm-256color", **environment},
+            stdout=theirs,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        os.close(theirs)
+        shown = _read_all(ours)
+        _, complaints = process.communicate(timeout=100)
+        return Answer(process.returncode, shown, complaints)
+
+    return ask
+
+
+def _read_all(terminal: int) -> str:
+    """Read until the other side is closed, which Linux reports as an error."""
+    pieces: list[bytes] = []
+    with contextlib.suppress(OSError):
+        while piece := os.read(terminal, 65536):
+            pieces.append(piece)
+    os.close(terminal)
+    return b"".join(pieces).decode().replace("\r\n", "\n")

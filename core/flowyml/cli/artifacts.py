@@ -244,7 +244,7 @@ def gc(*, dry_run: bool, keep_runs: int, age: str, output: Output) -> None:
     if not has_history():
         listing([], COLLECTED, output, empty="Nothing to collect.")
         return
-    from flowyml.routing.collection import Collector
+    from flowyml.routing.garbage import Collector
     from flowyml.routing.retention import Retention
     from flowyml.stacks.active import current_stack
 

@@ -6,7 +6,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, redirect_stdout
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -39,9 +39,11 @@ def run(*, target: str, given: tuple[str, ...], output: Output) -> int:
     Exits with 0 when all is done, 1 when a step failed, 3 when deliveries are owed.
     """
     from flowyml.cli.parameters import parse_parameters
+    from flowyml.pipelines.finding import run_target
+    from flowyml.stacks.active import current_project
 
     parameters = parse_parameters(given)
-    return watched(lambda: _run(target, parameters), output)
+    return watched(lambda: run_target(target, current_project(), parameters), output)
 
 
 def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
@@ -69,14 +71,3 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
     for result in results if output == "table" else ():
         summarize(result, seconds)
     return max((EXIT_CODES[result.status] for result in results), default=0)
-
-
-def _run(target: str, parameters: dict[str, Any]) -> Sequence[RunResult]:
-    """Run a pipeline, unless its file did that itself while it was loaded."""
-    from flowyml.pipelines.finding import find_pipeline
-    from flowyml.pipelines.loading import running_in_place
-    from flowyml.stacks.active import current_project
-
-    with running_in_place(parameters) as results:
-        pipeline = find_pipeline(target, current_project())
-    return results or [pipeline.run(parameters=parameters)]

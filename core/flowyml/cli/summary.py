@@ -7,6 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
+import click
+
 from flowyml.cli.columns import human_duration
 from flowyml.cli.screen import facts, line
 from flowyml.records import DeliveryStatus, RunStatus
@@ -44,9 +46,7 @@ def summarize(result: RunResult, seconds: float) -> None:
         _tell_output(place, artifacts.get(place), deliveries[place])
     line()
     if result.error is not None:
-        for text in str(result.error).splitlines():
-            line(text)
-        line()
+        click.echo(f"Error: {result.error}", err=True)
     line(f"run {result.run_id}: {result.status} in {human_duration(seconds)}", strong=True)
     if advice := _advice(result):
         line(advice)

@@ -1,0 +1,220 @@
+"""``flowyml run`` runs a pipeline and says where everything went."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli import cli_pipelines
+from tests.cli.conftest import START, Ask
+
+from flowyml.metadata.store import MetadataStore
+from flowyml.records import RunStatus
+
+
+@pytest.fixture
+def pipeline(project: Path) -> Path:
+    """Give a project with one pipeline file."""
+    path = project / "pipeline.py"
+    path.write_text(cli_pipelines.MAIN)
+    return path
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_a_run_says_for_each_output_where_it_went(command: Ask, project: Path) -> None:
+    """Stored where, registered under which name and version."""
+    answer = command("run", "pipeline.py")
+
+    assert answer.code == 0
+    assert answer.err == ""
+    folder = project.resolve() / ".flowyml" / "artifacts"
+    (run,) = folder.glob("[!.]*")
+    assert f"train.model  Model mean@1.0.0\n  stored      file://{run}/model\n" in answer.out
+    assert "registered  mean@1.0.0 (model_registry)" in answer.out
+    assert "load_data.data  Dataset numbers\n" in answer.out
+    assert f"report.report  dict\n  stored      file://{run}/report\n" in answer.out
+    assert answer.out.splitlines()[-1].startswith(f"run {run.name}: done in ")
+    assert (run / "model" / "artifact.json").is_file()
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_a_pipe_gets_plain_lines(command: Ask) -> None:
+    """Each step's begin and end is a line; nothing moves a cursor, has a colour or a box."""
+    out = command("run", "pipeline.py", FORCE_COLOR="1").out
+
+    assert "train: running\n" in out
+    assert "train: done after " in out
+    assert "the mean is 1.0\n" in out
+    assert out.isascii()
+    assert "\x1b" not in out
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_a_terminal_gets_a_live_view(terminal: Ask) -> None:
+    """The steps are drawn where they are, what a step prints stays above, the summary follows."""
+    answer = terminal("run", "pipeline.py")
+
+    assert answer.code == 0
+    assert "\x1b[" in answer.out
+    assert "the mean is 1.0" in answer.out
+    assert "train: running" not in answer.out
+    assert "done" in answer.out
+    assert "mean@1.0.0" in answer.out
+
+
+@pytest.mark.usefixtures("pipeline")
+@pytest.mark.parametrize("target", ["pipeline.py:pipeline", "pipeline:pipeline", "numbers"])
+def test_a_pipeline_is_found_in_many_ways(flowyml: Ask, target: str) -> None:
+    """By file, by module, by its name."""
+    assert flowyml("run", target).code == 0
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_parameters_reach_the_steps(flowyml: Ask) -> None:
+    """They are recorded with the run as what YAML makes of them."""
+    (run,) = flowyml("run", "pipeline.py", "--param", "rows=5", "-o", "json").objects
+
+    assert run["status"] == "done"
+    assert run["parameters"] == {"rows": 5}
+    assert flowyml("run", "pipeline.py", "-p", "rosw=5").err.count("did you mean 'rows'?") == 1
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_json_has_the_standard_output_for_itself(command: Ask) -> None:
+    """What steps print goes to the standard error stream, with the progress."""
+    answer = command("run", "pipeline.py", "-o", "json")
+
+    (run,) = answer.objects
+    assert [step["name"] for step in run["steps"]] == ["load_data", "train", "evaluate", "report"]
+    assert "the mean is 1.0\n" in answer.err
+    assert "train: running\n" in answer.err
+
+
+def test_a_file_that_runs_itself_runs_once(flowyml: Ask, project: Path) -> None:
+    """Under the stack and with the parameters of the command line."""
+    (project / "pipeline.py").write_text(cli_pipelines.IN_PLACE)
+    (project / "flowyml.yaml").write_text(cli_pipelines.STACKS)
+
+    answer = flowyml("run", "pipeline.py", "--stack", "second", "--param", "rows=7")
+
+    assert answer.code == 0
+    (run,) = flowyml("runs", "list", "-o", "json").objects
+    assert (run["stack"], run["parameters"]) == ("second", {"rows": 7})
+    assert len(list((project / "second").glob("[!.]*"))) == 1
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_a_name_of_the_configuration(flowyml: Ask, project: Path) -> None:
+    """The table ``pipelines`` gives names; the active stack says where things go."""
+    (project / "flowyml.yaml").write_text(cli_pipelines.STACKS)
+
+    assert flowyml("run", "daily").code == 0
+    assert (project / "first").is_dir()
+
+
+def test_a_step_that_raises_fails_the_run(flowyml: Ask, project: Path) -> None:
+    """Exit code 1; the traceback shows the user's line and none of ours."""
+    (project / "pipeline.py").write_text(cli_pipelines.FAILS)
+
+    answer = flowyml("run", "pipeline.py")
+
+    assert answer.code == 1
+    assert answer.err.startswith("Error: step 'second' raised KeyError: 'missing'\n")
+    assert 'return {}["missing"]' in answer.err
+    assert "flowyml/pipelines" not in answer.err
+    assert "`flowyml resume " in answer.out.splitlines()[-1]
+
+
+def test_an_interrupted_run_can_be_resumed(command: Ask, project: Path) -> None:
+    """Ctrl-C ends it with 130; what was stored is not made again."""
+    (project / "pipeline.py").write_text(cli_pipelines.INTERRUPTED)
+    interrupted = command("run", "pipeline.py")
+    (run,) = command("runs", "list", "-o", "json").objects
+    (project / "calm").touch()
+
+    resumed = command("resume", run["run_id"], "-o", "json")
+
+    assert interrupted.code == 130
+    assert "Traceback" not in interrupted.err
+    assert run["status"] == "interrupted"
+    assert resumed.code == 0
+    (after,) = resumed.objects
+    assert after["status"] == "done"
+    assert [step["attempts"] for step in after["steps"]] == [1, 2]
+
+
+def test_all_that_was_interrupted_is_resumed(command: Ask, project: Path) -> None:
+    """One command goes on with every run that can go on by itself."""
+    (project / "pipeline.py").write_text(cli_pipelines.INTERRUPTED)
+    command("run", "pipeline.py")
+    command("run", "pipeline.py")
+    (project / "calm").touch()
+
+    assert command("resume", "--all").code == 0
+    runs = command("runs", "list", "-o", "json").objects
+    assert [run["status"] for run in runs] == ["done", "done"]
+    assert "No run is incomplete" in command("resume", "--all").out
+
+
+@pytest.mark.parametrize("arguments", [[], ["20261125", "--all"]])
+def test_resume_wants_one_or_all(flowyml: Ask, arguments: list[str]) -> None:
+    """Neither and both are bad usage."""
+    assert flowyml("resume", *arguments).code == 2
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_a_run_outlives_the_reader_of_its_output(project: Path) -> None:
+    """``flowyml run ... | head -1`` runs to its end and complains about nothing."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", START, "run", "pipeline.py"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=project,
+        env=dict(os.environ),
+    )
+    assert process.stdout
+    process.stdout.close()
+    _, complaints = process.communicate(timeout=100)
+
+    assert complaints == b""
+    assert process.returncode == 0
+    with MetadataStore.open(project / ".flowyml" / "metadata.db") as metadata:
+        assert [run.status for run in metadata.runs()] == [RunStatus.DONE]
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_a_plan_runs_nothing(flowyml: Ask, project: Path) -> None:
+    """It says for each output where it would go and which hooks would get it."""
+    answer = flowyml("plan", "pipeline.py", "-o", "json")
+
+    (plan,) = answer.objects
+    assert answer.code == 0
+    assert plan["status"] == "ok"
+    assert [output["output"] for output in plan["outputs"]] == [
+        "data",
+        "model",
+        "metrics",
+        "report",
+    ]
+    model = plan["outputs"][1]
+    assert model["uri"].endswith("/.flowyml/artifacts/{run_id}/model")
+    assert [each["action"] for each in model["deliveries"]] == ["deliver", "deliver", "skip"]
+    assert not (project / ".flowyml" / "metadata.db").exists()
+
+
+@pytest.mark.usefixtures("pipeline")
+def test_a_plan_with_errors_is_refused(flowyml: Ask, project: Path) -> None:
+    """Two outputs at one path: exit code 2, both are named."""
+    (project / "flowyml.yaml").write_text(
+        "stacks:\n  one:\n    artifact_store: { type: local }\n"
+        "    artifact_routing:\n      default: { path: '{run_id}/same' }\n"
+    )
+
+    answer = flowyml("plan", "pipeline.py")
+
+    assert answer.code == 2
+    assert "Error: " in answer.err
+    assert "train.model" in answer.err
