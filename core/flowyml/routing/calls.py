@@ -1,0 +1,193 @@
+"""What each hook is given, and what is kept of its answer.
+
+The hooks of the built-in roles have an entry each; a hook of a third party's role is called as
+`DeliveryHook` says.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from attrs import frozen
+
+from flowyml.artifacts import Metrics, Parameters
+from flowyml.errors import DeliveryError, IntegrityError
+from flowyml.metadata.rows import DeliveryRecord, ModelEvent
+from flowyml.records import (
+    DeliveryContext,
+    DeliveryStatus,
+    LoggedRun,
+    Registration,
+    StoredArtifact,
+)
+from flowyml.routing.ledger import Outcome, now
+from flowyml.routing.parcels import Parcel
+from flowyml.serialization import decode, encode
+from flowyml.stacks.stack import Stack
+
+__all__ = ["call_hook", "event", "kept_values"]
+
+Named = TypeVar("Named", Metrics, Parameters)
+
+
+@frozen
+class _Call:
+    """One attempt at one delivery."""
+
+    stack: Stack
+    parcel: Parcel
+    delivery: DeliveryRecord
+    context: DeliveryContext
+    actor: str
+
+
+def call_hook(
+    stack: Stack, parcel: Parcel, delivery: DeliveryRecord, context: DeliveryContext, actor: str
+) -> Outcome:
+    """Call the hook of a delivery once; storing and deploying have ways of their own.
+
+    Args:
+        stack: Where the components are.
+        parcel: What is delivered.
+        delivery: Which delivery it is.
+        context: What the component is told besides.
+        actor: Who is named in the model's history.
+
+    Raises:
+        Exception: What the component raised.
+    """
+    call = _Call(stack, parcel, delivery, context, actor)
+    return _CALLS.get(delivery.hook, _third_party)(call)
+
+
+def kept_values(value: Mapping[str, Any]) -> dict[str, Any]:
+    """Return metrics or parameters as the ledger keeps those that are not stored."""
+    kept = {
+        "values": encode(dict(value)),
+        "step": getattr(value, "step", None),
+        "metadata": encode(dict(getattr(value, "metadata", {}))),
+    }
+    return {"kept": kept}
+
+
+def event(
+    kind: str, about: tuple[str, str, str], actor: str, comment: str = "", **details: Any
+) -> ModelEvent:
+    """Return an entry for a model's history.
+
+    Args:
+        kind: What happened.
+        about: Name, version and digest of the model.
+        actor: Who did it.
+        comment: Why, in their words.
+        details: Further facts.
+    """
+    name, version, digest = about
+    return ModelEvent(
+        model=name,
+        version=version,
+        kind=kind,
+        digest=digest,
+        actor=actor,
+        comment=comment,
+        at=now(),
+        details=details,
+    )
+
+
+def _log_metrics(call: _Call) -> Outcome:
+    metrics = _named_values(Metrics, call)
+    return _logged(call.stack.hooks.log_metrics(call.delivery.component, metrics, call.context))
+
+
+def _log_parameters(call: _Call) -> Outcome:
+    values = _named_values(Parameters, call)
+    return _logged(call.stack.hooks.log_parameters(call.delivery.component, values, call.context))
+
+
+def _logged(run: LoggedRun) -> Outcome:
+    return Outcome(DeliveryStatus.DONE, run.reference, {"run_id": run.run_id, "url": run.url})
+
+
+def _named_values(cls: type[Named], call: _Call) -> Named:
+    """Return what is logged: from the ledger where it is kept there, else the value itself."""
+    kept = (call.delivery.payload or {}).get("kept")
+    if kept is not None:
+        made = cls(decode(kept["values"], trusted=True))
+        made = made.with_metadata(**decode(kept["metadata"], trusted=True))
+        return made.at_step(kept["step"]) if isinstance(made, Metrics) else made
+    value = call.parcel.read()
+    if isinstance(value, cls):
+        return value
+    try:
+        return cls(value)  # type: ignore[arg-type]  # a class of the user's names this hook
+    except TypeError as cause:
+        message = f"{call.delivery.hook} takes a mapping, and {type(value).__name__} is none: "
+        raise DeliveryError(message + str(cause)) from cause
+
+
+def _register_model(call: _Call) -> Outcome:
+    stored = call.parcel.lies_at()
+    component = call.delivery.component
+    model = call.stack.hooks.register_model(component, _registration(stored), call.context)
+    if model.digest != stored.digest:
+        message = (
+            f"{component} has {model.reference} registered with {model.digest}, and what is "
+            f"stored now is {stored.digest}; register it under another version"
+        )
+        raise IntegrityError(message)
+    result = {
+        "name": model.name,
+        "version": model.version,
+        "digest": model.digest,
+        "uri": model.uri,
+        "registry_id": model.registry_id,
+    }
+    producer = call.parcel.producer
+    entry = event(
+        "registered",
+        (model.name, model.version, model.digest),
+        call.actor,
+        registry=model.registry,
+        registry_id=model.registry_id,
+        run_id=producer.run_id,
+        step=producer.step,
+        output=producer.output,
+    )
+    return Outcome(DeliveryStatus.DONE, model.reference, result, events=(entry,))
+
+
+def _registration(stored: StoredArtifact) -> Registration:
+    manifest = stored.manifest
+    properties: dict[str, Any] = decode(manifest.properties, trusted=True)
+    return Registration(
+        name=manifest.name,
+        version=manifest.version,
+        stored=stored,
+        framework=properties.get("framework"),
+        metadata=decode(manifest.metadata, trusted=True),
+        input_schema=properties.get("input_schema"),
+        output_schema=properties.get("output_schema"),
+        serving_config=properties.get("serving_config", {}),
+    )
+
+
+def _third_party(call: _Call) -> Outcome:
+    receipt = call.stack.hooks.deliver(
+        call.delivery.hook,
+        call.delivery.component,
+        call.parcel.read(),
+        call.parcel.lies_at(),
+        call.context,
+    )
+    if receipt is None:
+        return Outcome(DeliveryStatus.DONE)
+    return Outcome(DeliveryStatus.DONE, receipt.reference, receipt.details)
+
+
+_CALLS: Final[Mapping[str, Callable[[_Call], Outcome]]] = {
+    "log_metrics": _log_metrics,
+    "log_parameters": _log_parameters,
+    "register_model": _register_model,
+}

@@ -1,0 +1,302 @@
+"""The courier: takes the outputs of a step to every component that its plan names.
+
+What is to be delivered is written down before anything leaves the process, and what became of it
+after. A step whose outputs are only stored costs two transactions: all deliveries pending; then
+artifacts, lineage, the stored deliveries and the step's status together.
+"""
+
+from __future__ import annotations
+
+import getpass
+from collections.abc import Collection, Sequence
+
+import attrs
+from attrs import define, field, frozen
+
+from flowyml.errors import DeliveryError
+from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
+from flowyml.metadata.store import MetadataStore
+from flowyml.records import DeliveryContext, DeliveryStatus, RunInfo, StepStatus
+from flowyml.routing.attempts import Attempts
+from flowyml.routing.containers import Leaf
+from flowyml.routing.debts import Debts
+from flowyml.routing.ledger import DeliveryObserver, Ledger, Outcome, delivery_key
+from flowyml.routing.opening import Opening
+from flowyml.routing.parcels import Parcel
+from flowyml.routing.retries import Retries
+from flowyml.routing.router import STORE, Router
+from flowyml.routing.settling import Settling
+from flowyml.routing.storing import Storing, artifact_record
+from flowyml.stacks.stack import Stack
+from flowyml.storage.files import StoreRequest
+
+__all__ = ["Courier", "StepDelivery", "current_user", "delivery_key"]
+
+
+def current_user() -> str:
+    """Name who runs this, for the history of models."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a container may run as a user that has no name
+        return "unknown"
+
+
+@frozen
+class StepDelivery:
+    """What became of the outputs of a step.
+
+    Attributes:
+        artifacts: What is stored, with ids: for each output the container first, then its elements.
+        deliveries: All of them, as they stand.
+        status: How the step stands now, which is written down already: ``done``; ``stored`` when
+            deliveries are owed; ``pending`` when an output could not be stored and that is
+            deferred: to resume the run is to run the step again.
+    """
+
+    artifacts: tuple[ArtifactRecord, ...]
+    deliveries: tuple[DeliveryRecord, ...]
+    status: StepStatus
+
+
+@define(eq=False)
+class Courier:
+    """Makes the deliveries of one run. Threads may share it.
+
+    Attributes:
+        stack: Where the components are.
+        metadata: Where everything is written down.
+        run: The run.
+        router: Knows where each type goes.
+        observer: Is told of every delivery whose status changes.
+        retries: How often a delivery is tried when its failure may pass.
+        actor: Who is named in the history of models.
+    """
+
+    stack: Stack
+    metadata: MetadataStore
+    run: RunInfo
+    router: Router
+    observer: DeliveryObserver | None = None
+    retries: Retries = field(factory=Retries)
+    actor: str = field(factory=current_user)
+    _ledger: Ledger = field(init=False)
+    _opening: Opening = field(init=False)
+    _storing: Storing = field(init=False)
+    _attempts: Attempts = field(init=False)
+    _unstored: dict[str, tuple[Parcel, tuple[int, ...]]] = field(factory=dict, init=False)
+
+    def __attrs_post_init__(self) -> None:
+        """Make what works for the courier."""
+        self._ledger = Ledger(self.metadata, self.observer)
+        self._opening = Opening(self.run, self.router, self._ledger)
+        self._storing = Storing(self.run)
+        self._attempts = Attempts(self.stack, self.run, self._ledger, self.retries, self.actor)
+
+    def route_step(self, step: str, leaves: Sequence[Leaf], parents: Sequence[int]) -> StepDelivery:
+        """Deliver all that a step returned.
+
+        Args:
+            step: Name of the step; the metadata store has it.
+            leaves: What it returned, taken apart by `containers.take_apart`.
+            parents: Ids of the artifacts that it was made from.
+
+        Raises:
+            DeliveryError: A delivery failed whose rule says ``on_error: fail``. Once the outputs
+                are stored the step's status is ``stored`` even so: what failed can be paid without
+                running the step again.
+        """
+        parcels = [self._opening.open(step, leaf) for leaf in leaves]
+        fresh = self._write_down(parcels)
+        if not fresh:
+            self._drop_stale(step, parcels)
+        for parcel in parcels:
+            self._store(parcel, parents, counted=fresh)
+        return self._deliver(parcels, self._note_stored(parcels, parents, step), step)
+
+    def deliver_one(
+        self,
+        step: str,
+        leaf: Leaf,
+        hooks: Collection[str] | None = None,
+        parents: Sequence[int] = (),
+    ) -> StepDelivery:
+        """Deliver one value while its step runs; the step's status stays as it is.
+
+        When the step runs again, what was delivered under the same name stays delivered.
+
+        Args:
+            step: Name of the step.
+            leaf: The value, under a name that is its own within the step.
+            hooks: The hooks that were called by name, which brings along what they need; None for
+                all that the type of the value names.
+            parents: Ids of the artifacts that it was made from.
+
+        Raises:
+            DeliveryError: A delivery failed whose rule says ``on_error: fail``.
+        """
+        parcel = self._opening.open(step, leaf, hooks)
+        fresh = self._write_down([parcel])
+        artifacts: list[ArtifactRecord] = []
+        if any(delivery.is_debt for delivery in parcel.deliveries.values()):
+            self._store(parcel, parents, counted=fresh)
+            artifacts = self._note_stored([parcel], parents, None)
+        return self._deliver([parcel], artifacts, None)
+
+    def pay_debts(self) -> tuple[DeliveryRecord, ...]:
+        """Try everything that the run owes once more; return what was tried, as it stands now.
+
+        Nothing is raised: what fails again stays owed. Only one process at a time may do this for
+        a run; whoever calls has its lease.
+        """
+        for parcel, parents in list(self._unstored.values()):
+            self._store_again(parcel, parents)
+        return self._debts().pay()
+
+    def settle_gates(self) -> tuple[DeliveryRecord, ...]:
+        """Decide the deployments that wait for metrics, once all steps are stored.
+
+        Returns:
+            Those that were decided: skipped with the reason, done, or owed because they failed.
+        """
+        settling = Settling(self.metadata, self._ledger, self._debts())
+        return settling.settle(self.run.run_id)
+
+    def _debts(self) -> Debts:
+        return Debts(self.stack, self.run, self.metadata, self._attempts)
+
+    def _write_down(self, parcels: Sequence[Parcel]) -> bool:
+        """Write all deliveries down; return whether none of them was written down before."""
+        opened = [delivery for parcel in parcels for delivery in parcel.deliveries.values()]
+        standing = self._ledger.write(opened)
+        by_key = {delivery.key: delivery for delivery in standing}
+        for parcel in parcels:
+            parcel.deliveries = {key: by_key[key] for key in parcel.deliveries}
+        self._ledger.tell(
+            delivery for delivery in standing if delivery.status == DeliveryStatus.SKIPPED
+        )
+        return standing is opened
+
+    def _drop_stale(self, step: str, parcels: Sequence[Parcel]) -> None:
+        """Close what an earlier attempt at the step opened, and what this one did not return.
+
+        Its value is gone. What was stored, or is kept in the ledger, can still be delivered.
+        """
+        returned = {key for parcel in parcels for key in parcel.deliveries}
+        stored = {
+            artifact.output
+            for artifact in self.metadata.artifacts(run_id=self.run.run_id, step=step)
+        }
+        outcome = Outcome(DeliveryStatus.SKIPPED, reason="the step ran again without returning it")
+        for debt in self.metadata.debts(self.run.run_id):
+            kept = debt.output in stored or "kept" in (debt.payload or {})
+            if debt.step == step and debt.key not in returned and not kept:
+                self._ledger.close(debt, outcome)
+
+    def _store(self, parcel: Parcel, parents: Sequence[int], *, counted: bool) -> None:
+        """Store a parcel; a failure ends the step, or is left for the end of the run."""
+        delivery = parcel.storing()
+        if delivery is None:
+            return
+        call = _StoreCall(self.stack, self._storing, parcel)
+        try:
+            outcome = self._attempts.attempt(parcel, delivery, call, counted=counted)
+        except Exception as error:
+            if parcel.on_error[delivery.key] == "fail":
+                raise self._failed(parcel, delivery.key, error) from error
+            self._unstored[delivery.key] = (parcel, tuple(parents))
+        else:
+            self._unstored.pop(delivery.key, None)
+            begun = parcel.deliveries[delivery.key]
+            parcel.deliveries[delivery.key] = self._ledger.closed(begun, outcome)
+
+    def _note_stored(
+        self, parcels: Sequence[Parcel], parents: Sequence[int], step: str | None
+    ) -> list[ArtifactRecord]:
+        """Write down, all at once, what is stored, what it was made from, and the step's status."""
+        stored: list[tuple[ArtifactRecord, DeliveryRecord]] = []
+        with self.metadata.transaction():
+            for parcel in parcels:
+                delivery = parcel.storing()
+                if delivery is None or parcel.stored is None:
+                    continue
+                artifact = artifact_record(parcel.stored, parcel.producer)
+                parcel.artifact_id = self.metadata.add_artifact(artifact, parents)
+                self.metadata.update_delivery(delivery)
+                artifact = attrs.evolve(artifact, artifact_id=parcel.artifact_id)
+                stored.append((artifact, delivery))
+            if step is not None:
+                self.metadata.set_step_status(self.run.run_id, step, _status(parcels))
+        self._ledger.tell(delivery for _, delivery in stored)
+        return [artifact for artifact, _ in stored]
+
+    def _deliver(
+        self, parcels: Sequence[Parcel], artifacts: Sequence[ArtifactRecord], step: str | None
+    ) -> StepDelivery:
+        """Make the deliveries that follow storing, in order."""
+        status = _status(parcels)
+        for parcel in parcels:
+            for delivery in parcel.later():
+                error = self._attempts.deliver(parcel, delivery)
+                if error is not None and parcel.on_error[delivery.key] == "fail":
+                    raise self._failed(parcel, delivery.key, error) from error
+        after = _status(parcels)
+        if step is not None and after != status:
+            self.metadata.set_step_status(self.run.run_id, step, after)
+        deliveries = (delivery for parcel in parcels for delivery in parcel.deliveries.values())
+        return StepDelivery(tuple(artifacts), tuple(deliveries), after)
+
+    def _store_again(self, parcel: Parcel, parents: Sequence[int]) -> None:
+        step = parcel.producer.step
+        self._store(parcel, parents, counted=False)
+        self._note_stored([parcel], parents, None)
+        owing = {waiting.producer.step for waiting, _ in self._unstored.values()}
+        if step not in owing:
+            self.metadata.set_step_status(self.run.run_id, step, StepStatus.STORED)
+
+    def _failed(self, parcel: Parcel, key: str, error: Exception) -> DeliveryError:
+        delivery = parcel.deliveries[key]
+        times = f"{delivery.attempts} attempts" if delivery.attempts > 1 else "one attempt"
+        message = (
+            f"step {delivery.step!r}, output {delivery.output!r}: {delivery.hook} by "
+            f"{delivery.component} ({delivery.component_type}) failed after {times}: "
+            f"{delivery.error}"
+        )
+        passing = self.stack.hooks.is_transient(delivery.component, error)
+        return DeliveryError(message, transient=passing)
+
+
+@define
+class _StoreCall:
+    """Stores one parcel; the value is prepared once, its files are written at every attempt."""
+
+    stack: Stack
+    storing: Storing
+    parcel: Parcel
+    request: StoreRequest | None = None
+
+    def __call__(self, context: DeliveryContext) -> Outcome:
+        parcel = self.parcel
+        if parcel.leaf is None or parcel.route is None:
+            message = f"the value of {parcel.producer.output!r} is gone; run its step again"
+            raise DeliveryError(message)
+        if self.request is None:
+            self.request = self.storing.request(
+                parcel.leaf, parcel.route, parcel.producer, context.key
+            )
+        if any(delivery.status == DeliveryStatus.DONE for delivery in parcel.later()):
+            # Somebody was told of what an earlier attempt at the step stored. Under another key
+            # the store takes the same content again, and refuses to replace it by any other.
+            context = attrs.evolve(context, key=f"{context.key}-again")
+        stored = self.stack.hooks.store_artifact(parcel.route.store, self.request, context)
+        parcel.stored = stored
+        manifest = stored.manifest
+        result = {"digest": manifest.digest, "size": manifest.size, "store": stored.store}
+        return Outcome(DeliveryStatus.DONE, stored.uri, result)
+
+
+def _status(parcels: Sequence[Parcel]) -> StepStatus:
+    """Return how a step stands whose outputs these are."""
+    if any(delivery.is_debt for parcel in parcels for delivery in parcel.of_hook(STORE)):
+        return StepStatus.PENDING
+    owed = (delivery for parcel in parcels for delivery in parcel.deliveries.values())
+    return StepStatus.STORED if any(delivery.is_debt for delivery in owed) else StepStatus.DONE

@@ -1,0 +1,128 @@
+"""What is wrong with a plan, or most likely not meant."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+
+from attrs import frozen
+
+from flowyml.errors import Problem
+from flowyml.routing.dispatch import rule_names
+from flowyml.routing.expectations import expected_outputs
+from flowyml.routing.planned import DeclaredOutput, PlannedOutput, PlanProblem
+from flowyml.routing.router import STORE, PlannedDelivery
+from flowyml.stacks.stack import Stack
+
+__all__ = ["Doubts"]
+
+SWITCHES = {
+    "register_model": "register",
+    "deploy_model": "deploy",
+    "log_metrics": "log_to_tracker",
+    "log_parameters": "log_to_tracker",
+}
+
+OPEN = ("{name}", "{version}", "{artifact_name}")
+"""Placeholders whose values may keep two outputs apart."""
+
+
+@frozen
+class Doubts:
+    """Looks for the problems of a plan.
+
+    Attributes:
+        pipeline: Name of the pipeline.
+        stack: The stack it would run on.
+        outputs: What is planned.
+    """
+
+    pipeline: str
+    stack: Stack
+    outputs: tuple[PlannedOutput, ...]
+
+    def all(self, declared: Iterable[DeclaredOutput]) -> Iterator[PlanProblem]:
+        """Yield every problem, errors first."""
+        yield from self._collisions()
+        yield from self._unreadable_stores()
+        yield from self._missing_components()
+        yield from self._open_gates()
+        yield from self._unused_rules(declared)
+
+    def _collisions(self) -> Iterator[PlanProblem]:
+        """Find outputs that are certain to meet at one path, or to lie one inside the other."""
+        met: defaultdict[str, dict[str, PlannedOutput]] = defaultdict(dict)
+        for output in self.outputs:
+            if not any(name in output.uri for name in OPEN):
+                met[output.uri.casefold()][output.place] = output
+        for uri, meeting in met.items():
+            first = next(iter(meeting.values()))
+            repeated = any("*" in place for place in meeting) and "{output_name}" not in first.uri
+            if len(meeting) > 1 or repeated:
+                yield _collision(" and ".join(meeting), f"would all be stored at {first.uri}")
+            for other, inner in met.items():
+                if other.startswith(f"{uri}/"):
+                    nested = f"would be stored inside of {next(iter(meeting))}, at {other}"
+                    yield _collision(" and ".join(inner), nested)
+
+    def _unreadable_stores(self) -> Iterator[PlanProblem]:
+        """Find components that cannot read what lies in the store."""
+        for output in self.outputs:
+            scheme = output.uri.partition("://")[0]
+            for delivery in _calls(output):
+                readable = self.stack.components[delivery.component or ""].reads_schemes
+                if delivery.hook != STORE and readable is not None and scheme not in readable:
+                    schemes = ", ".join(f"{name}://" for name in sorted(readable))
+                    message = (
+                        f"{output.place}: {delivery.component} ({delivery.component_type}) cannot "
+                        f"read {scheme}://, where {output.store} keeps it (it reads {schemes})"
+                    )
+                    hint = "choose a store of that scheme for this type, or another component"
+                    yield PlanProblem("error", Problem(message, hint=hint))
+
+    def _missing_components(self) -> Iterator[PlanProblem]:
+        """Find rules that ask for what the stack does not have."""
+        for output in self.outputs:
+            for delivery in output.deliveries:
+                switch = SWITCHES.get(delivery.hook)
+                asked = switch is not None and getattr(output.rule, switch) is True
+                if asked and not self.stack.of_role(delivery.role):
+                    message = (
+                        f"{output.place}: its rule says {switch}: true, but the stack "
+                        f"{self.stack.name!r} has no {delivery.role}"
+                    )
+                    hint = f"add a {delivery.role} to the stack, or say {switch}: false"
+                    yield PlanProblem("warning", Problem(message, hint=hint))
+
+    def _open_gates(self) -> Iterator[PlanProblem]:
+        """Find models that are deployed whatever they are worth."""
+        for output in self.outputs:
+            for delivery in _calls(output):
+                if delivery.hook == "deploy_model" and delivery.waits_for is None:
+                    message = f"{output.place} is deployed without a look at any metric"
+                    hint = "give its rule deploy_min_metrics"
+                    yield PlanProblem("warning", Problem(message, hint=hint))
+
+    def _unused_rules(self, declared: Iterable[DeclaredOutput]) -> Iterator[PlanProblem]:
+        """Find rules that speak for nothing here, where the annotations tell everything."""
+        classes = [
+            expected.cls
+            for output in declared
+            for expected in expected_outputs(output.annotation, output.output)
+        ]
+        if any(cls is None for cls in classes):
+            return
+        spoken_for = {name for cls in classes if cls for name in rule_names(cls)}
+        for name in self.stack.rules:
+            if name not in {*spoken_for, "default"}:
+                message = f"the rule for {name!r} speaks for no output of {self.pipeline!r}"
+                yield PlanProblem("warning", Problem(message))
+
+
+def _calls(output: PlannedOutput) -> Sequence[PlannedDelivery]:
+    return [delivery for delivery in output.deliveries if delivery.action != "skip"]
+
+
+def _collision(who: str, where: str) -> PlanProblem:
+    hint = "put {output_name} or {step_name} into the rule's path"
+    return PlanProblem("error", Problem(f"{who} {where}", hint=hint))

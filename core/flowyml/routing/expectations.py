@@ -1,0 +1,83 @@
+"""What an annotation promises: the outputs that a run will route, as far as it tells."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import Annotated, Any, get_args, get_origin
+
+from attrs import frozen
+
+from flowyml.artifacts import Artifact
+from flowyml.routing.annotations import UNIONS, field_annotations, promises_artifacts
+from flowyml.routing.containers import child_name
+from flowyml.stacks.rules import Route
+
+__all__ = ["Expected", "expected_outputs"]
+
+
+@frozen
+class Expected:
+    """An output, or the elements of one.
+
+    Attributes:
+        output: Name of the output; ``models.*`` stands for the elements of ``models``.
+        cls: The class; None where the value decides.
+        route: What the annotation of just this element says.
+        container: Whether its elements are outputs of their own.
+    """
+
+    output: str
+    cls: type | None
+    route: Route | None = None
+    container: bool = False
+
+
+def expected_outputs(
+    annotation: object, output: str, route: Route | None = None
+) -> Iterator[Expected]:
+    """Yield what an annotation promises for an output and for its elements.
+
+    Args:
+        annotation: What the step declares.
+        output: Name of the output.
+        route: What an annotation around this one says.
+    """
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    if origin is Annotated:
+        routes = (extra for extra in arguments[1:] if isinstance(extra, Route))
+        yield from expected_outputs(arguments[0], output, next(routes, route))
+    elif origin in UNIONS:
+        parts = [part for part in arguments if part is not type(None)]
+        yield from chain.from_iterable(expected_outputs(part, output, route) for part in parts)
+    elif promises_artifacts(annotation) and not _is_artifact(annotation):
+        yield Expected(output, _class_of(origin or annotation), route, container=True)
+        for key, part in _elements(origin or annotation, arguments).items():
+            yield from expected_outputs(part, _child(output, key), route)
+    else:
+        yield Expected(output, _class_of(origin or annotation), route)
+
+
+def _is_artifact(annotation: object) -> bool:
+    return isinstance(annotation, type) and issubclass(annotation, Artifact)
+
+
+def _elements(origin: Any, arguments: tuple[Any, ...]) -> Mapping[str, object]:
+    if not arguments:
+        return field_annotations(origin)
+    if origin is tuple and Ellipsis not in arguments:
+        return {str(position): part for position, part in enumerate(arguments)}
+    elements = [part for part in arguments if part is not Ellipsis]
+    return {"*": elements[-1]}
+
+
+def _child(output: str, key: str) -> str:
+    return f"{output}.*" if key == "*" else child_name(output, key)
+
+
+def _class_of(annotation: Any) -> type | None:
+    """Return a class that says something; `object`, Any and a missing annotation do not."""
+    if annotation in {object, Any, inspect.Parameter.empty} or not isinstance(annotation, type):
+        return None
+    return annotation

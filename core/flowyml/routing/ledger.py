@@ -1,0 +1,172 @@
+"""The ledger's lines: how a delivery is begun, and how what became of it is written down."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Protocol
+
+import attrs
+from attrs import field, frozen
+
+from flowyml.errors import FlowyMLError
+from flowyml.metadata.rows import DeliveryRecord, ModelEvent
+from flowyml.metadata.store import MetadataStore
+from flowyml.records import DeliveryStatus, Producer
+from flowyml.routing.router import STORE, PlannedDelivery
+
+__all__ = ["DeliveryObserver", "Ledger", "Outcome", "delivery_key", "now"]
+
+
+def now() -> datetime:
+    """Tell the time, in UTC."""
+    return datetime.now(UTC)
+
+
+def delivery_key(run_id: str, step: str, output: str, hook: str, component: str) -> str:
+    """Return the idempotency key of a delivery: the same for every attempt at it, and no other."""
+    place = json.dumps([run_id, step, output, hook, component])
+    return hashlib.sha256(place.encode()).hexdigest()
+
+
+class DeliveryObserver(Protocol):
+    """Is told of every delivery whenever its status changes."""
+
+    def delivery(self, delivery: DeliveryRecord) -> None:
+        """Take notice."""
+
+
+@frozen
+class Outcome:
+    """What became of a delivery.
+
+    Attributes:
+        status: Its status now.
+        reference: Where the result is found.
+        result: What came back, as JSON.
+        waits_for: What a deployment waits for.
+        reason: Why it is skipped or waits.
+        payload: What has to be kept for later; None keeps what there is.
+        events: Entries for the model's history, written in the same transaction.
+    """
+
+    status: DeliveryStatus
+    reference: str | None = None
+    result: dict[str, Any] | None = None
+    waits_for: str | None = None
+    reason: str | None = None
+    payload: dict[str, Any] | None = None
+    events: tuple[ModelEvent, ...] = ()
+
+
+@frozen
+class Ledger:
+    """Writes down the deliveries of one run.
+
+    Attributes:
+        metadata: Where.
+        observer: Is told of every change.
+        clock: Tells the time.
+    """
+
+    metadata: MetadataStore
+    observer: DeliveryObserver | None = None
+    clock: Callable[[], datetime] = field(default=now, repr=False)
+
+    def open(
+        self, producer: Producer, planned: PlannedDelivery, payload: dict[str, Any] | None
+    ) -> DeliveryRecord:
+        """Return the line for a planned delivery; nothing is written yet.
+
+        The attempt to store follows at once, so it counts already: an attempt that is counted and
+        was never made does no harm, the other way round a component would not look for its key.
+        """
+        skipped, moment = planned.action == "skip", self.clock()
+        component = planned.component or planned.role
+        return DeliveryRecord(
+            key=delivery_key(
+                producer.run_id, producer.step, producer.output, planned.hook, component
+            ),
+            run_id=producer.run_id,
+            step=producer.step,
+            output=producer.output,
+            hook=planned.hook,
+            component=component,
+            component_type=planned.component_type or "",
+            status=DeliveryStatus.SKIPPED if skipped else DeliveryStatus.PENDING,
+            created_at=moment,
+            updated_at=moment,
+            reason=planned.reason if skipped else None,
+            attempts=int(planned.hook == STORE),
+            payload=payload,
+        )
+
+    def write(self, opened: list[DeliveryRecord]) -> list[DeliveryRecord]:
+        """Write lines down in one transaction, and return them as they stand.
+
+        Returns:
+            The very list that was given where all lines are new. Those that an earlier attempt at
+            the step wrote stay as they are.
+        """
+        with self.metadata.transaction():
+            if self.metadata.add_deliveries(opened) == len(opened):
+                return opened
+            known = (self.metadata.delivery(delivery.key) for delivery in opened)
+            return [delivery for delivery in known if delivery]
+
+    def begin(self, delivery: DeliveryRecord) -> DeliveryRecord:
+        """Count an attempt, before it is made."""
+        return self._update(delivery, attempts=delivery.attempts + 1, reason=None)
+
+    def fail(self, delivery: DeliveryRecord, error: Exception) -> DeliveryRecord:
+        """Write down why an attempt failed."""
+        failed = self._update(delivery, status=DeliveryStatus.FAILED, error=said(error))
+        self.tell([failed])
+        return failed
+
+    def close(self, delivery: DeliveryRecord, outcome: Outcome) -> DeliveryRecord:
+        """Write down what became of a delivery, with the entries for the model's history."""
+        closed = self.closed(delivery, outcome)
+        with self.metadata.transaction():
+            for event in outcome.events:
+                self.metadata.append_event(event)
+            self.metadata.update_delivery(closed)
+        self.tell([closed])
+        return closed
+
+    def closed(self, delivery: DeliveryRecord, outcome: Outcome) -> DeliveryRecord:
+        """Return the line with what became of its delivery; nothing is written."""
+        return attrs.evolve(
+            delivery,
+            updated_at=self.clock(),
+            status=outcome.status,
+            reference=outcome.reference,
+            result=outcome.result,
+            waits_for=outcome.waits_for,
+            reason=outcome.reason,
+            payload=delivery.payload if outcome.payload is None else outcome.payload,
+            error=None,
+        )
+
+    def explain(self, delivery: DeliveryRecord, reason: str) -> DeliveryRecord:
+        """Write down why a delivery is not attempted yet."""
+        return delivery if delivery.reason == reason else self._update(delivery, reason=reason)
+
+    def tell(self, deliveries: Iterable[DeliveryRecord]) -> None:
+        """Tell the observer how deliveries stand."""
+        if self.observer is not None:
+            for delivery in deliveries:
+                self.observer.delivery(delivery)
+
+    def _update(self, delivery: DeliveryRecord, **changes: Any) -> DeliveryRecord:
+        changed = attrs.evolve(delivery, updated_at=self.clock(), **changes)
+        self.metadata.update_delivery(changed)
+        return changed
+
+
+def said(error: Exception) -> str:
+    """Return what an error says; one that is not ours is named by its class as well."""
+    text = str(error)
+    return text if isinstance(error, FlowyMLError) and text else f"{type(error).__name__}: {text}"

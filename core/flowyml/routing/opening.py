@@ -1,0 +1,102 @@
+"""From what a step returned to parcels: the plan for each, and the lines of the ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from attrs import frozen
+
+from flowyml.records import Producer, RunInfo
+from flowyml.routing.calls import kept_values
+from flowyml.routing.containers import Leaf
+from flowyml.routing.deployments import gate_payload
+from flowyml.routing.ledger import Ledger
+from flowyml.routing.parcels import Parcel
+from flowyml.routing.router import STORE, PlannedDelivery, Router, TypeRoute
+from flowyml.stacks.rules import Route
+
+__all__ = ["Opening"]
+
+KEPT = frozenset({"log_metrics", "log_parameters"})
+"""Hooks whose values are small enough for the ledger, so that they need not be stored first."""
+
+
+@frozen
+class Opening:
+    """Opens the parcels of one run.
+
+    Attributes:
+        run: The run.
+        router: Knows where each type goes.
+        ledger: Makes the lines.
+    """
+
+    run: RunInfo
+    router: Router
+    ledger: Ledger
+
+    def open(self, step: str, leaf: Leaf, hooks: Collection[str] | None = None) -> Parcel:
+        """Return the parcel of a leaf; nothing is written yet.
+
+        Args:
+            step: Name of the step.
+            leaf: What it returned.
+            hooks: The hooks that were called by name; None for all that its type names.
+        """
+        route = self._route(leaf, hooks)
+        producer = Producer(self.run.pipeline, self.run.run_id, step, leaf.output)
+        wanted = _wanted(route, hooks)
+        deliveries, on_error = {}, {}
+        for planned in route.deliveries:
+            if planned.hook in wanted:
+                payload = _payload(planned, route, leaf, stored=STORE in wanted)
+                delivery = self.ledger.open(producer, planned, payload)
+                deliveries[delivery.key] = delivery
+                on_error[delivery.key] = planned.on_error
+        return Parcel(
+            producer=producer,
+            deliveries=deliveries,
+            after={planned.hook: planned.after for planned in route.deliveries},
+            read=lambda: leaf.value,
+            on_error=on_error,
+            leaf=leaf,
+            route=route,
+        )
+
+    def _route(self, leaf: Leaf, hooks: Collection[str] | None) -> TypeRoute:
+        """Return the route of a leaf; a deployment called by name needs no rule to permit it."""
+        route = self.router.route(type(leaf.value), leaf.route)
+        if hooks is None or "deploy_model" not in hooks or route.rule.deploy is not None:
+            return route
+        condition = route.rule.deploy_condition or "auto"
+        called = Route(deploy=True, deploy_condition=condition)
+        said = called.over(leaf.route) if leaf.route else called
+        return self.router.route(type(leaf.value), said)
+
+
+def _wanted(route: TypeRoute, hooks: Collection[str] | None) -> frozenset[str]:
+    """Return the hooks to call, with all that have to be done before them."""
+    if hooks is None:
+        return frozenset(planned.hook for planned in route.deliveries)
+    if KEPT.issuperset(hooks):
+        return frozenset(hooks)
+    after: Mapping[str, tuple[str, ...]] = {
+        planned.hook: planned.after for planned in route.deliveries
+    }
+    wanted = {STORE, *hooks}
+    while more := {first for hook in wanted for first in after.get(hook, ())} - wanted:
+        wanted |= more
+    return frozenset(wanted)
+
+
+def _payload(
+    planned: PlannedDelivery, route: TypeRoute, leaf: Leaf, *, stored: bool
+) -> dict[str, Any] | None:
+    if planned.action == "skip":
+        return None
+    if planned.hook == "deploy_model":
+        return gate_payload(planned, route.rule)
+    if planned.hook in KEPT and not stored and isinstance(leaf.value, Mapping):
+        return kept_values(leaf.value)
+    return None
