@@ -1,0 +1,1 @@
+"""What travels into the containers that serve models."""

@@ -1,0 +1,207 @@
+"""Model packages: how a registered model is written down in SageMaker, and read back.
+
+The metadata of a package holds what FlowyML knows about the model. Listings do not show it, so the
+description repeats version and delivery key, and only packages that fit are looked at closely.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from attrs import frozen
+
+from flowyml.records import ApprovalStatus, DeliveryContext, ModelVersion, Registration
+from flowyml_aws.bundles import Bundle
+from flowyml_aws.names import quote, resource_name, unquote
+from flowyml_aws.properties import read_properties, write_properties
+
+__all__ = [
+    "ALIAS",
+    "APPROVALS",
+    "NAME",
+    "Summary",
+    "client_token",
+    "description",
+    "group_name",
+    "model_version",
+    "package_fields",
+    "registered_bundle",
+]
+
+REGISTRY: Final = "sagemaker_model_registry"
+NAME: Final = "flowyml:name"
+ALIAS: Final = "flowyml:alias:"
+UNCOUNTED: Final = "="
+"""Stands in the description for a version that SageMaker counts."""
+
+APPROVALS: Mapping[ApprovalStatus, str] = {
+    "none": "PendingManualApproval",
+    "pending": "PendingManualApproval",
+    "approved": "Approved",
+    "rejected": "Rejected",
+}
+DECISIONS: Mapping[str, ApprovalStatus] = {"Approved": "approved", "Rejected": "rejected"}
+
+MARK = re.compile(r"\[flowyml (?P<version>[^\[\]]+) (?P<key>\S+)\]$")
+LONGEST_LABEL = 400
+LONGEST_URI = 250
+
+
+@frozen
+class Summary:
+    """A package as listings show it.
+
+    Attributes:
+        arn: Its ARN.
+        number: SageMaker's count within the group.
+        version: The user's version; SageMaker's count where the user gave none.
+        key: Key of the delivery that registered it.
+    """
+
+    arn: str
+    number: int
+    version: str
+    key: str
+
+    @classmethod
+    def read(cls, entry: Mapping[str, Any]) -> Summary | None:
+        """Read an entry of a listing; None for a package that FlowyML did not make."""
+        found = MARK.search(entry.get("ModelPackageDescription") or "")
+        if found is None:
+            return None
+        number = int(entry["ModelPackageVersion"])
+        counted = found["version"] == UNCOUNTED
+        version = str(number) if counted else unquote(found["version"])
+        return cls(entry["ModelPackageArn"], number, version, unquote(found["key"]))
+
+
+def group_name(name: str) -> str:
+    """Return the name of the package group that holds a model's versions."""
+    return resource_name(name)
+
+
+def client_token(key: str) -> str:
+    """Return a delivery's key in the form of SageMaker's idempotency tokens."""
+    return hashlib.sha256(key.encode()).hexdigest()[:36]
+
+
+def description(registration: Registration, key: str) -> str:
+    """Return the description of a package: for people first, the mark for listings last."""
+    producer = registration.stored.manifest.producer
+    origin = f" by run {producer.run_id}, step {producer.step}" if producer else ""
+    label = f"{registration.name} {registration.version or ''}".strip()[:LONGEST_LABEL] + origin
+    version = UNCOUNTED if registration.version is None else _word(registration.version)
+    return f"{_printable(label)} [flowyml {version} {_word(key)}]"
+
+
+def package_fields(
+    registration: Registration, context: DeliveryContext, bundle: Bundle, image: str
+) -> dict[str, Any]:
+    """Return the parameters that register a model as a package of its group."""
+    kinds = list(registration.serving_config.get("content_types", ["application/json"]))
+    container = {
+        "Image": image,
+        "ModelDataUrl": bundle.uri,
+        "Environment": {**bundle.environment, **_environment(registration.serving_config)},
+    }
+    producer = registration.stored.manifest.producer
+    made_by = {"GeneratedBy": f"flowyml {producer.pipeline} {producer.run_id}"} if producer else {}
+    fields = {
+        "ModelPackageGroupName": group_name(registration.name),
+        "ModelPackageDescription": description(registration, context.key),
+        "InferenceSpecification": {
+            "Containers": [container],
+            "SupportedContentTypes": kinds,
+            "SupportedResponseMIMETypes": ["application/json"],
+        },
+        "ModelApprovalStatus": "PendingManualApproval",
+        "CustomerMetadataProperties": write_properties(_facts(registration, context, bundle)),
+        "ClientToken": client_token(context.key),
+    }
+    return {**fields, "MetadataProperties": made_by} if made_by else fields
+
+
+def model_version(package: Mapping[str, Any], aliases: Mapping[str, str]) -> ModelVersion:
+    """Return what a described package says about its model.
+
+    Args:
+        package: The answer of ``describe_model_package``; one that FlowyML made.
+        aliases: Version by alias, of the whole group.
+    """
+    facts = read_properties(package.get("CustomerMetadataProperties") or {})
+    own = facts.get("flowyml", {})
+    version = str(own.get("version", package["ModelPackageVersion"]))
+    return ModelVersion(
+        name=str(own["name"]),
+        version=version,
+        uri="".join(own["uri"]) if isinstance(own["uri"], list) else str(own["uri"]),
+        digest=str(own["digest"]),
+        registry=REGISTRY,
+        created_at=package["CreationTime"],
+        registry_id=package["ModelPackageArn"],
+        key=str(own["key"]),
+        framework=own.get("framework"),
+        run_id=own.get("run"),
+        approval=DECISIONS.get(package.get("ModelApprovalStatus") or "", "pending"),
+        aliases=tuple(sorted(alias for alias, target in aliases.items() if target == version)),
+        metadata=facts.get("metadata") or {},
+        input_schema=facts.get("input_schema"),
+        output_schema=facts.get("output_schema"),
+        serving_config=facts.get("serving") or {},
+    )
+
+
+def registered_bundle(package: Mapping[str, Any]) -> str | None:
+    """Return the SHA-256 of the bundle that a package was registered with."""
+    facts = read_properties(package.get("CustomerMetadataProperties") or {})
+    found = facts.get("flowyml", {}).get("bundle")
+    return None if found is None else str(found)
+
+
+def _facts(registration: Registration, context: DeliveryContext, bundle: Bundle) -> dict[str, Any]:
+    """Return everything worth keeping, what must not be lost first."""
+    uri = registration.stored.uri
+    pieces = [
+        uri[start : start + LONGEST_URI // 3] for start in range(0, len(uri), LONGEST_URI // 3)
+    ]
+    producer = registration.stored.manifest.producer
+    own: dict[str, Any] = {
+        "name": registration.name,
+        "uri": uri if len(quote(uri)) <= LONGEST_URI else pieces,
+        "digest": registration.stored.digest,
+        "key": context.key,
+        "bundle": bundle.sha256,
+        "run": context.run.run_id,
+    }
+    if registration.version is not None:
+        own["version"] = registration.version
+    if registration.framework is not None:
+        own["framework"] = registration.framework
+    if producer is not None:
+        own |= {"pipeline": producer.pipeline, "step": producer.step, "output": producer.output}
+    metrics = registration.metadata.get("metrics", {})
+    rest = {name: value for name, value in registration.metadata.items() if name != "metrics"}
+    return {
+        "flowyml": own,
+        "serving": registration.serving_config,
+        "metadata": {"metrics": metrics, **rest},
+        "input_schema": registration.input_schema if registration.input_schema is not None else {},
+        "output_schema": (
+            registration.output_schema if registration.output_schema is not None else {}
+        ),
+    }
+
+
+def _environment(serving: Mapping[str, Any]) -> dict[str, str]:
+    return {str(name): str(value) for name, value in serving.get("environment", {}).items()}
+
+
+def _word(text: str) -> str:
+    return quote(text).replace(" ", "=20")
+
+
+def _printable(text: str) -> str:
+    return "".join(character for character in text if character.isprintable())

@@ -1,0 +1,281 @@
+"""The model registry ``sagemaker_model_registry``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cached_property
+from typing import Any, ClassVar, Self
+
+from attrs import define, evolve, field
+
+from flowyml.errors import DeliveryError, NotFoundError
+from flowyml.plugins import Component, ModelRegistry, hookimpl
+from flowyml.records import ApprovalStatus, Check, DeliveryContext, ModelVersion, Registration
+from flowyml_aws.bundles import make_bundle
+from flowyml_aws.checks import looked_at
+from flowyml_aws.faults import code_of, explained, is_missing, is_transient, message_of
+from flowyml_aws.images import image_for
+from flowyml_aws.names import quote, tag_list, tag_map
+from flowyml_aws.neighbours import region_beside, store_beside
+from flowyml_aws.packages import (
+    ALIAS,
+    APPROVALS,
+    NAME,
+    Summary,
+    group_name,
+    model_version,
+    package_fields,
+)
+from flowyml_aws.sessions import Account
+from flowyml_aws.storage import S3ArtifactStore
+
+__all__ = ["SageMakerModelRegistry"]
+
+LONGEST_COMMENT = 1024
+
+
+@define(slots=False)
+class SageMakerModelRegistry(ModelRegistry):
+    """Registers models in the SageMaker Model Registry: a package group a model.
+
+    Attributes:
+        region: Region of the registry; None for the one that the stack's other components name,
+            else the one of the environment or the profile.
+        profile: Profile of ``~/.aws/config``; None for the one of the stack's S3 store.
+        endpoint_url: Address of the SageMaker API, where it is not AWS's own.
+        images: Image by framework, in place of AWS's own images.
+        tags: Tags of new package groups.
+        timeout: Seconds without an answer after which a call is tried again.
+    """
+
+    type: ClassVar[str] = "sagemaker_model_registry"
+    reads_schemes: ClassVar[frozenset[str] | None] = frozenset({"s3"})
+
+    region: str | None = None
+    profile: str | None = None
+    endpoint_url: str | None = None
+    images: dict[str, str] = field(factory=dict)
+    tags: dict[str, str] = field(factory=dict)
+    timeout: float = 60
+    _store: S3ArtifactStore | None = field(default=None, init=False, repr=False)
+
+    def beside(self, others: Sequence[Component]) -> Self:
+        """Take over region and profile, and the store that models are read from."""
+        store = store_beside(others)
+        profile = self.profile or (store.profile if store else None)
+        region = self.region or region_beside(others)
+        return evolve(self, region=region, profile=profile).reading(store)
+
+    def reading(self, store: S3ArtifactStore | None) -> Self:
+        """Read stored models through this store from now on."""
+        self._store = store
+        return self
+
+    @cached_property
+    def account(self) -> Account:
+        """Where the registry is and who asks."""
+        return Account(self.region, self.profile, self.endpoint_url, self.timeout)
+
+    @cached_property
+    def client(self) -> Any:
+        """The client for SageMaker; making it asks nobody."""
+        return self.account.client("sagemaker")
+
+    @cached_property
+    def store(self) -> S3ArtifactStore:
+        """What reads stored models: the stack's S3 store, else one in the same account."""
+        if self._store is not None:
+            return self._store
+        return S3ArtifactStore("unnamed", region=self.region, profile=self.profile)
+
+    @hookimpl
+    def register_model(self, registration: Registration, context: DeliveryContext) -> ModelVersion:
+        """Make the bundle, then the package, unless this delivery or version is there already."""
+        doing = f"registering {registration.name!r} in SageMaker"
+        with explained(doing):
+            self._make_group(registration.name)
+            if found := self._registered(registration, context.key):
+                return found
+            image = self._image(registration)
+        stored = registration.stored
+        with explained(f"making the model.tar.gz of {stored.uri}"):
+            bundle = make_bundle(
+                self._store_of(stored.uri),
+                stored.uri,
+                stored.digest,
+                framework=registration.framework,
+            )
+        with explained(doing):
+            fields = package_fields(registration, context, bundle, image)
+            arn = self.client.create_model_package(**fields)["ModelPackageArn"]
+            return self._describe(arn, self._aliases(registration.name))
+
+    def _store_of(self, uri: str) -> S3ArtifactStore:
+        return self.store.covering(uri)
+
+    def _image(self, registration: Registration) -> str:
+        wanted = registration.serving_config.get("image") or self.images.get(
+            registration.framework or ""
+        )
+        return wanted or image_for(
+            registration.framework,
+            region=self.account.region_name,
+            instance_type=registration.serving_config.get("instance_type"),
+            name=registration.name,
+        )
+
+    def _make_group(self, name: str) -> None:
+        group = group_name(name)
+        try:
+            self.client.describe_model_package_group(ModelPackageGroupName=group)
+        except Exception as error:
+            if not is_missing(error):
+                raise
+        else:
+            return
+        try:
+            self.client.create_model_package_group(
+                ModelPackageGroupName=group,
+                ModelPackageGroupDescription=f"FlowyML model {name}"[:1024],
+                Tags=tag_list({**self.tags, NAME: name}),
+            )
+        except Exception as error:  # somebody else may have been faster
+            if "already exists" not in message_of(error).lower():
+                raise
+
+    def _registered(self, registration: Registration, key: str) -> ModelVersion | None:
+        """Find what this delivery made before, or the same version with the same digest."""
+        summaries = list(self._summaries(registration.name))
+        same_key = [one for one in summaries if one.key == key]
+        same_version = [one for one in summaries if one.version == registration.version]
+        if registration.version is None and not same_key:
+            return None
+        for one in same_key or same_version:
+            found = self._describe(one.arn, self._aliases(registration.name))
+            if found.digest == registration.stored.digest:
+                return found
+            message = (
+                f"{found.reference} is registered in SageMaker already, with {found.digest}, and "
+                f"{registration.stored.digest} was to be registered; give the model another version"
+            )
+            raise DeliveryError(message)
+        return None
+
+    @hookimpl
+    def get_model(self, name: str, version: str | None) -> ModelVersion | None:
+        """Find a version by the user's version or an alias, else the newest."""
+        with explained(f"looking for {name!r} in SageMaker"):
+            summaries = list(self._summaries(name))
+            aliases = self._aliases(name) if summaries else {}
+            wanted = [one for one in summaries if version in {None, one.version}]
+            if not wanted and version in aliases:
+                wanted = [one for one in summaries if one.version == aliases[version]]
+            return self._describe(wanted[0].arn, aliases) if wanted else None
+
+    @hookimpl
+    def list_models(self, name: str | None) -> Sequence[ModelVersion]:
+        """List the versions that FlowyML registered, newest first."""
+        with explained("listing the models in SageMaker"):
+            names = [name] if name is not None else list(self._names())
+            found: list[ModelVersion] = []
+            for one in names:
+                aliases = self._aliases(one)
+                found += [self._describe(it.arn, aliases) for it in self._summaries(one)]
+            return sorted(found, key=lambda model: model.created_at, reverse=True)
+
+    @hookimpl
+    def set_approval(
+        self, name: str, version: str, approval: ApprovalStatus, comment: str
+    ) -> ModelVersion:
+        """Set the approval status of the package."""
+        with explained(f"setting the approval of {name}@{version} in SageMaker"):
+            arn = self._arn(name, version)
+            self.client.update_model_package(
+                ModelPackageArn=arn,
+                ModelApprovalStatus=APPROVALS[approval],
+                ApprovalDescription=comment[:LONGEST_COMMENT],
+            )
+            return self._describe(arn, self._aliases(name))
+
+    @hookimpl
+    def set_alias(self, name: str, version: str, alias: str) -> ModelVersion:
+        """Keep the alias as a tag of the group, which has one value at a time."""
+        with explained(f"setting the alias {alias!r} of {name!r} in SageMaker"):
+            arn = self._arn(name, version)
+            group = self._group_arn(name)
+            self.client.add_tags(ResourceArn=group, Tags=tag_list({ALIAS + quote(alias): version}))
+            return self._describe(arn, self._aliases(name))
+
+    @hookimpl
+    def is_transient(self, error: Exception) -> bool | None:
+        """Tell what passes by itself: throttling, lost connections, errors of the service."""
+        return is_transient(error)
+
+    def diagnose(self) -> Sequence[Check]:
+        """Look whether the registry can be read."""
+        return (looked_at("model registry", self._look),)
+
+    def _look(self) -> str:
+        with explained("reading the SageMaker Model Registry"):
+            self.client.list_model_package_groups(MaxResults=1)
+        return f"the SageMaker Model Registry answers in {self.account.region_name}"
+
+    def _arn(self, name: str, version: str) -> str:
+        for one in self._summaries(name):
+            if one.version == version:
+                return one.arn
+        message = f"SageMaker has no version {version!r} of the model {name!r}"
+        raise NotFoundError(message)
+
+    def _describe(self, arn: str, aliases: dict[str, str]) -> ModelVersion:
+        return model_version(self.client.describe_model_package(ModelPackageName=arn), aliases)
+
+    def _summaries(self, name: str) -> Iterator[Summary]:
+        """List the packages of a model, newest first; none where there is no such group."""
+        entries = self._pages(
+            self.client.list_model_packages,
+            "ModelPackageSummaryList",
+            ModelPackageGroupName=group_name(name),
+        )
+        found = [one for one in map(Summary.read, entries) if one is not None]
+        yield from sorted(found, key=lambda one: one.number, reverse=True)
+
+    def _names(self) -> Iterator[str]:
+        groups = self._pages(self.client.list_model_package_groups, "ModelPackageGroupSummaryList")
+        for group in groups:
+            tags = self._tags(group["ModelPackageGroupArn"])
+            if NAME in tags:
+                yield tags[NAME]
+
+    def _aliases(self, name: str) -> dict[str, str]:
+        try:
+            tags = self._tags(self._group_arn(name))
+        except Exception as error:
+            if is_missing(error):
+                return {}
+            raise
+        return {
+            key.removeprefix(ALIAS): value for key, value in tags.items() if key.startswith(ALIAS)
+        }
+
+    def _group_arn(self, name: str) -> str:
+        found = self.client.describe_model_package_group(ModelPackageGroupName=group_name(name))
+        return str(found["ModelPackageGroupArn"])
+
+    def _tags(self, arn: str) -> dict[str, str]:
+        return tag_map(list(self._pages(self.client.list_tags, "Tags", ResourceArn=arn)))
+
+    def _pages(self, call: Callable[..., Any], entries: str, **asked: Any) -> Iterator[Any]:
+        """Follow a listing to its end; a group that is not there has no entries."""
+        following: dict[str, Any] = {}
+        while True:
+            try:
+                page = call(**asked, **following)
+            except Exception as error:
+                if is_missing(error) or code_of(error) == "ResourceNotFound":
+                    return
+                raise
+            yield from page.get(entries) or ()
+            if not page.get("NextToken"):
+                return
+            following = {"NextToken": page["NextToken"]}

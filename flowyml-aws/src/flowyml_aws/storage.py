@@ -1,0 +1,187 @@
+"""The artifact store ``s3``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from typing import ClassVar, Final, Literal
+from urllib.parse import urlencode
+
+from attrs import define, evolve, field
+
+from flowyml.errors import ConfigurationError, DeliveryError, Problem
+from flowyml.plugins import ArtifactStore, hookimpl
+from flowyml.records import Check, DeliveryContext, StoredArtifact
+from flowyml.storage.files import FileSource, StoreRequest
+from flowyml.storage.folders import ArtifactFolders
+from flowyml.storage.names import STAGING
+from flowyml_aws.buckets import S3Bucket
+from flowyml_aws.checks import looked_at
+from flowyml_aws.faults import code_of, explained, is_transient
+from flowyml_aws.sessions import Account
+
+__all__ = ["S3ArtifactStore"]
+
+PROBE: Final = f"{STAGING}/probe"
+"""An empty object that every start of a run writes and deletes."""
+
+
+@define(slots=False)
+class S3ArtifactStore(ArtifactStore):
+    """Keeps artifacts in an S3 bucket, or in any server that speaks S3.
+
+    Credentials come from the standard AWS chain: environment, profile, SSO, role.
+
+    Attributes:
+        bucket: Name of the bucket.
+        prefix: Prefix of everything in it.
+        region: Its region; None for the one of the environment or the profile.
+        profile: Profile of ``~/.aws/config``.
+        endpoint_url: Address of an S3 server that is not AWS.
+        encryption: Encryption on the server's side; the bucket's own setting where it is None.
+        kms_key_id: Key for the encryption ``aws:kms``.
+        storage_class: Storage class of new objects.
+        tags: Tags of new objects.
+        requester_pays: Whether this account pays for what it asks of another one's bucket.
+        timeout: Seconds without an answer after which a call is tried again.
+    """
+
+    type: ClassVar[str] = "s3"
+
+    bucket: str
+    prefix: str = ""
+    region: str | None = None
+    profile: str | None = None
+    endpoint_url: str | None = None
+    encryption: Literal["AES256", "aws:kms", "aws:kms:dsse"] | None = None
+    kms_key_id: str | None = None
+    storage_class: str | None = None
+    tags: dict[str, str] = field(factory=dict)
+    requester_pays: bool = False
+    timeout: float = 60
+
+    def __attrs_post_init__(self) -> None:
+        """Refuse what is most often pasted by mistake."""
+        if self.bucket.startswith("s3://") or "/" in self.bucket:
+            message = f"the bucket {self.bucket!r} is not a name"
+            hint = "say `bucket: NAME` and, for a folder in it, `prefix: FOLDER`"
+            raise ConfigurationError(Problem(message, hint=hint))
+
+    @cached_property
+    def account(self) -> Account:
+        """Where the bucket is and who asks."""
+        return Account(self.region, self.profile, self.endpoint_url, self.timeout)
+
+    def bucket_of(self, bucket: str, prefix: str) -> S3Bucket:
+        """Return a bucket that is reached and written to as this store's is."""
+        kms = self.encryption or ("aws:kms" if self.kms_key_id else None)
+        writing = {
+            "ServerSideEncryption": kms,
+            "SSEKMSKeyId": self.kms_key_id,
+            "StorageClass": self.storage_class,
+            "Tagging": urlencode(self.tags) or None,
+        }
+        return S3Bucket(
+            account=self.account,
+            bucket=bucket,
+            prefix=prefix.strip("/"),
+            writing={name: value for name, value in writing.items() if value is not None},
+            asking={"RequestPayer": "requester"} if self.requester_pays else {},
+        )
+
+    @cached_property
+    def objects(self) -> S3Bucket:
+        """The objects of this store."""
+        return self.bucket_of(self.bucket, self.prefix)
+
+    @cached_property
+    def _folders(self) -> ArtifactFolders:
+        return ArtifactFolders(self.objects)
+
+    def folders(self) -> ArtifactFolders:
+        """Return the layout engine over the bucket."""
+        return self._folders
+
+    def covering(self, uri: str) -> S3ArtifactStore:
+        """Return this store where it holds a URI, else one like it over that URI's bucket."""
+        if uri.startswith(f"{self.objects.uri}/"):
+            return self
+        bucket = uri.removeprefix("s3://").partition("/")[0]
+        return evolve(self, bucket=bucket, prefix="")
+
+    @hookimpl
+    def store_artifact(self, request: StoreRequest, context: DeliveryContext) -> StoredArtifact:
+        """Stage, send in parallel parts, commit by a conditional write."""
+        with explained(f"storing {request.manifest.name!r} at {self.objects.uri}/{request.path}"):
+            return super().store_artifact(request, context)
+
+    @hookimpl
+    def load_artifact(self, uri: str) -> FileSource:
+        """Open by URI."""
+        with explained(f"loading {uri}"):
+            return super().load_artifact(uri)
+
+    @hookimpl
+    def list_artifacts(self, prefix: str) -> Iterable[StoredArtifact]:
+        """List what is committed."""
+        with explained(f"listing {self.objects.uri}/{prefix}"):
+            yield from super().list_artifacts(prefix)
+
+    @hookimpl
+    def delete_artifact(self, uri: str) -> bool:
+        """Delete, manifest first."""
+        with explained(f"deleting {uri}"):
+            return super().delete_artifact(uri)
+
+    @hookimpl
+    def is_transient(self, error: Exception) -> bool | None:
+        """Tell what passes by itself: throttling, lost connections, errors of the server."""
+        return is_transient(error)
+
+    def preflight(self) -> None:
+        """Write a probe object: whatever is wrong shows before any work is done.
+
+        That it cannot be deleted again is no reason to stop: storing never has to.
+        """
+        with explained(f"writing a probe to {self.objects.uri}"):
+            self.objects.swap(PROBE, b"", None)
+        try:
+            self.objects.delete([PROBE])
+        except Exception as error:
+            if code_of(error) != "AccessDenied":
+                raise
+
+    def diagnose(self) -> Sequence[Check]:
+        """Look at the bucket, at what may be done in it, and at what unfinished uploads occupy."""
+        return (
+            looked_at("bucket", self._look),
+            looked_at("write", self._write),
+            looked_at("delete", self._delete),
+            looked_at("unfinished uploads", self._count_unfinished),
+        )
+
+    def _look(self) -> str:
+        with explained(f"looking into {self.objects.uri}"):
+            next(self.objects.find(""), None)
+        return f"{self.objects.uri} answers in {self.account.region_name}"
+
+    def _write(self) -> str:
+        with explained(f"writing a probe to {self.objects.uri}"):
+            self.objects.swap(PROBE, b"", None)
+        return "objects can be written"
+
+    def _delete(self) -> str:
+        with explained(f"deleting a probe in {self.objects.uri}"):
+            self.objects.delete([PROBE])
+        return "objects can be deleted"
+
+    def _count_unfinished(self) -> str:
+        with explained(f"listing unfinished uploads in {self.objects.uri}"):
+            found = [abandoned for _, _, abandoned in self.objects.unfinished()]
+        if any(found):
+            message = (
+                f"{sum(found)} uploads were abandoned over a week ago and still cost storage; "
+                "give the bucket a lifecycle rule AbortIncompleteMultipartUpload"
+            )
+            raise DeliveryError(message)
+        return f"{len(found)} uploads are under way"

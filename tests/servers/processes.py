@@ -1,0 +1,137 @@
+"""Server processes for tests: ports of their own on 127.0.0.1, gone with the test run."""
+
+from __future__ import annotations
+
+import ctypes
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import sysconfig
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from attrs import define
+
+__all__ = ["ServerProcess", "free_ports", "need_module", "need_program"]
+
+ROOT = Path(__file__).parents[2]
+PR_SET_PDEATHSIG = 1
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on, all different."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for item in sockets:
+            item.bind(("127.0.0.1", 0))
+        return [item.getsockname()[1] for item in sockets]
+    finally:
+        for item in sockets:
+            item.close()
+
+
+def need_program(name: str, package: str) -> str:
+    """Return the path of a program of this environment; where it is missing, skip the test.
+
+    Under ``CI=true`` a missing server is a failure: there nothing is skipped unnoticed.
+    """
+    found = shutil.which(name, path=sysconfig.get_path("scripts"))
+    return found or _missing(f"the program {name!r} is not installed (pip install {package})")
+
+
+def need_module(name: str, package: str) -> None:
+    """Skip the test where a server's module is missing; fail it under ``CI=true``."""
+    if importlib.util.find_spec(name) is None:
+        _missing(f"the module {name!r} is not installed (pip install {package})")
+
+
+def _missing(reason: str) -> str:
+    if os.environ.get("CI") == "true":
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@define
+class ServerProcess:
+    """One server process; killed with the thread that started it, whatever happens to the tests."""
+
+    url: str
+    process: subprocess.Popen[bytes]
+
+    @classmethod
+    def start(
+        cls,
+        command: Sequence[str],
+        *,
+        url: str,
+        ready: str,
+        folder: Path,
+        environment: Mapping[str, str],
+        seconds: float = 60,
+    ) -> ServerProcess:
+        """Start a server and wait until it answers at the path ``ready``."""
+        log = folder / "server.log"
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                command,
+                cwd=folder,
+                env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509  # only calls the C library
+            )
+        server = cls(url, process)
+        deadline = time.monotonic() + seconds
+        while not _answers(url + ready):
+            if process.poll() is not None or time.monotonic() > deadline:
+                server.kill()
+                message = f"{command[0]} did not start:\n{log.read_text(errors='replace')[-2000:]}"
+                raise RuntimeError(message)
+            time.sleep(0.02)
+        return server
+
+    @classmethod
+    def start_module(
+        cls,
+        module: str,
+        *,
+        ready: str,
+        folder: Path,
+        environment: Mapping[str, str],
+    ) -> ServerProcess:
+        """Start ``python -m module PORT``."""
+        (port,) = free_ports(1)
+        return cls.start(
+            [sys.executable, "-m", module, str(port)],
+            url=f"http://127.0.0.1:{port}",
+            ready=ready,
+            folder=folder,
+            environment=environment,
+        )
+
+    def kill(self) -> None:
+        """End the server at once; none of them has anything to save."""
+        self.process.kill()
+        self.process.wait()
+
+
+def _answers(url: str) -> bool:
+    try:
+        with urllib.request.urlopen(url, timeout=2):
+            return True
+    except urllib.error.HTTPError as error:
+        return error.code < 500
+    except OSError:
+        return False
+
+
+def _die_with_parent() -> None:
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
