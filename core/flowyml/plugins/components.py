@@ -40,10 +40,12 @@ class Component:
     Attributes:
         role: The role it fills; the entry-point group is ``flowyml.<role>``.
         reads_schemes: Schemes of the stores whose URIs it can read (``{"gs"}``); None for any.
+        flowyml_api: Versions of the hook contract that it is built for (``>=1,<2``); empty for any.
     """
 
     role: ClassVar[str]
     reads_schemes: ClassVar[frozenset[str] | None] = None
+    flowyml_api: ClassVar[str] = ""
 
     def beside(self, others: Sequence[Component]) -> Self:
         """Return this component completed from the others of its stack.

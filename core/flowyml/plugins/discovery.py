@@ -1,27 +1,37 @@
 """Which plugins are installed, and the class behind a role and a type.
 
 Listing imports nothing: an entry point's group is the role, its name is the ``type:`` of the YAML.
-Only the entry point that a stack asks for is imported.
+Only the entry point that a stack asks for is imported, and whatever happens then becomes an error
+that names the plugin, its distribution and its version.
 """
 
 from __future__ import annotations
 
 import difflib
+import os
+import re
 from collections.abc import Iterable
+from collections.abc import Set as AbstractSet
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, entry_points
+from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
 from flowyml.errors import PluginError
-from flowyml.plugins.components import Component
+from flowyml.plugins.api import API_VERSION, fits
 from flowyml.plugins.roles import BUILTIN_ROLES, Role
 
-__all__ = ["Catalog", "Provider", "installed"]
+if TYPE_CHECKING:
+    from flowyml.plugins.components import Component
 
-PREFIX = "flowyml."
+__all__ = ["DISABLE_VARIABLE", "Catalog", "Provider", "installed"]
 
-INSTALL = {
+PREFIX: Final = "flowyml."
+OWN: Final = "flowyml"
+DISABLE_VARIABLE: Final = "FLOWYML_PLUGINS_DISABLE"
+
+INSTALL: Final = {
     "azure": "azure",
     "gcs": "gcp",
     "mlflow": "mlflow",
@@ -38,15 +48,25 @@ INSTALL = {
 """The extra of ``flowyml`` that brings a type we know of but that is not installed."""
 
 
+_REQUIRES: Final = re.compile(
+    r"flowyml(?:\[[^\]]*\])?\s*\(?(?P<range>[<>=!~][^;()]*)?\)?\s*(?:;|$)"
+)
+
+
 @frozen
 class Provider:
-    """An entry point: one distribution's offer for one type of one role."""
+    """An entry point: one distribution's offer for one type of one role.
+
+    Attributes:
+        requires: The versions of ``flowyml`` that the distribution requires (``>=3.0,<4``).
+    """
 
     role: str
     type: str
     distribution: str
     version: str
     entry_point: EntryPoint = field(repr=False)
+    requires: str = ""
 
     def __str__(self) -> str:
         """Name the distribution and where in it the class is."""
@@ -59,9 +79,11 @@ class Catalog:
 
     Attributes:
         providers: All of them, by role, type and distribution.
+        disabled: Those that ``FLOWYML_PLUGINS_DISABLE`` took out.
     """
 
     providers: tuple[Provider, ...]
+    disabled: tuple[Provider, ...] = ()
 
     def roles(self) -> tuple[str, ...]:
         """Name every role: the built-in ones first, then those that plugins add."""
@@ -84,8 +106,8 @@ class Catalog:
                 return role
         provider = self.find("role", name)
         loaded = _load(provider)
-        if not isinstance(loaded, Role):
-            message = f"the role {name!r} of {provider} is not a flowyml Role"
+        if not isinstance(loaded, Role) or loaded.name != name:
+            message = f"{_told(provider)} is not a flowyml.plugins.Role of that name"
             raise PluginError(message)
         return loaded
 
@@ -97,13 +119,10 @@ class Catalog:
         """
         provider = self.find(role, type_)
         loaded = _load(provider)
-        if not (isinstance(loaded, type) and issubclass(loaded, Component)):
-            message = (
-                f"the {role} {type_!r} of {provider} is not a component: "
-                f"a component is a class that derives from flowyml.plugins.Component"
-            )
+        if fault := _fault(loaded, role):
+            message = f"{_told(provider)} {fault}"
             raise PluginError(message)
-        return loaded
+        return loaded  # type: ignore[return-value]  # the fault would have said so
 
     def find(self, role: str, type_: str) -> Provider:
         """Return the only provider of a type.
@@ -116,17 +135,23 @@ class Catalog:
             return found[0]
         if found:
             offers = " and ".join(str(provider) for provider in found)
-            message = f"the {role} {type_!r} is provided twice, by {offers}; uninstall one of them"
+            message = (
+                f"the {role} {type_!r} is provided twice, by {offers}; uninstall one of them, "
+                f"or disable it with {DISABLE_VARIABLE}"
+            )
             raise PluginError(message)
         raise PluginError(self.unknown(role, type_))
 
     def unknown(self, role: str, type_: str) -> str:
         """Say that a type is not installed, and which ones are, or how to get it."""
+        for provider in self.disabled:
+            if (provider.role, provider.type) == (role, type_):
+                return f"{_told(provider)} is disabled by {DISABLE_VARIABLE}"
         known = self.types(role)
         message = f"unknown {role} type {type_!r}"
         if type_ in INSTALL:
             return f"{message}: install it with `pip install 'flowyml[{INSTALL[type_]}]'`"
-        if close := difflib.get_close_matches(type_, known, n=1):
+        if close := difflib.get_close_matches(type_, [*known, *INSTALL], n=1):
             message += f"; did you mean {close[0]!r}?"
         return f"{message} (installed: {', '.join(known) or 'none'})"
 
@@ -138,20 +163,43 @@ class Catalog:
 def installed() -> Catalog:
     """Scan the environment's entry points, once a process."""
     scanned = entry_points()
-    found = [
-        Provider(
-            role=group.removeprefix(PREFIX),
-            type=entry_point.name,
-            distribution=entry_point.dist.name if entry_point.dist else "unknown",
-            version=entry_point.dist.version if entry_point.dist else "unknown",
-            entry_point=entry_point,
-        )
+    offers = [
+        entry_point
         for group in scanned.groups
         if group.startswith(PREFIX)
         for entry_point in scanned.select(group=group)
     ]
+    origins = {id(offer.dist): _origin(offer.dist) for offer in offers}
+    found = [_provider(offer, *origins[id(offer.dist)]) for offer in offers]
     found.sort(key=lambda provider: (provider.role, provider.type, provider.distribution))
-    return Catalog(tuple(found))
+    unwanted = {_normal(name) for name in os.environ.get(DISABLE_VARIABLE, "").split(",")} - {""}
+    disabled = tuple(provider for provider in found if _is_disabled(provider, unwanted))
+    return Catalog(tuple(each for each in found if each not in disabled), disabled)
+
+
+def _origin(distribution: Distribution | None) -> tuple[str, str, str]:
+    """Return a distribution's name, its version and what it requires of ``flowyml``."""
+    if distribution is None or "Name" not in (metadata := distribution.metadata):
+        return "unknown", "unknown", ""
+    required = (_REQUIRES.match(line) for line in metadata.get_all("Requires-Dist", []))
+    ranges = (found["range"] or "" for found in required if found)
+    return metadata["Name"], distribution.version, next(ranges, "").replace(" ", "")
+
+
+def _provider(offer: EntryPoint, distribution: str, version: str, requires: str) -> Provider:
+    role = offer.group.removeprefix(PREFIX)
+    return Provider(role, offer.name, distribution, version, offer, requires)
+
+
+def _is_disabled(provider: Provider, unwanted: AbstractSet[str]) -> bool:
+    """Whether a third party's plugin is switched off, by its type, its distribution, or ``*``."""
+    names = {"*", _normal(provider.type), _normal(provider.distribution)}
+    return provider.distribution != OWN and bool(names & unwanted)
+
+
+def _normal(name: str) -> str:
+    """Return a distribution's name as the package index compares it."""
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 def _load(provider: Provider) -> object:
@@ -161,8 +209,33 @@ def _load(provider: Provider) -> object:
     except KeyboardInterrupt:
         raise
     except BaseException as cause:  # a plugin may even call sys.exit() while it is imported
-        message = (
-            f"the {provider.role} {provider.type!r} of {provider} cannot be imported: "
-            f"{type(cause).__name__}: {cause}"
-        )
+        message = f"{_told(provider)} cannot be imported: {type(cause).__name__}: {cause}"
         raise PluginError(message) from cause
+
+
+def _fault(loaded: object, role: str) -> str | None:
+    """Say why what an entry point names cannot be a component of a role; None where it can."""
+    from flowyml.plugins.components import Component  # noqa: PLC0415  # a listing needs none
+
+    if not (isinstance(loaded, type) and issubclass(loaded, Component)):
+        return (
+            "is not a component: a component is a class that derives from flowyml.plugins.Component"
+        )
+    if getattr(loaded, "role", role) != role:
+        return f"is a component of the role {loaded.role!r}"
+    if "__attrs_attrs__" not in vars(loaded) and vars(loaded).get("__annotations__"):
+        return "is not decorated with @attrs.define, so that its fields are no configuration"
+    try:
+        outside = not fits(API_VERSION, loaded.flowyml_api)
+    except ValueError as error:
+        return f"has a wrong flowyml_api: {error}"
+    if outside:
+        return (
+            f"is built for the hook contract {loaded.flowyml_api}, and this flowyml has "
+            f"{API_VERSION}; upgrade whichever is older"
+        )
+    return None
+
+
+def _told(provider: Provider) -> str:
+    return f"the {provider.role} {provider.type!r} of {provider}"
