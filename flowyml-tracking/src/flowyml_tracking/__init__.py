@@ -1,0 +1,3 @@
+"""MLflow, Weights & Biases and TensorBoard for FlowyML."""
+
+__version__ = "3.0.0"

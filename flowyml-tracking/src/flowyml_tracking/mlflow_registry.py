@@ -1,0 +1,286 @@
+"""MLflow's model registry."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Any, Final, Self
+
+import attrs
+from attrs import define, field
+
+from flowyml.errors import DeliveryError, FlowyMLError, NotFoundError
+from flowyml.plugins import Component, ModelRegistry, hookimpl
+from flowyml.records import (
+    ApprovalStatus,
+    Check,
+    DeliveryContext,
+    ModelVersion,
+    Registration,
+)
+from flowyml.serialization import decode, encode
+from flowyml_tracking.addresses import without_password
+from flowyml_tracking.mlflow_client import answers, connect, is_missing, is_passing, is_taken
+from flowyml_tracking.mlflow_models import MLflowModels
+from flowyml_tracking.mlflow_runs import MLflowRuns
+from flowyml_tracking.mlflow_tracker import MLflowTracker
+
+__all__ = ["MLflowModelRegistry"]
+
+LONGEST_FACTS: Final = 100_000
+FACTS: Final = ("metadata", "input_schema", "output_schema", "serving_config")
+"""The fields of a version that only its users understand; one tag holds them as JSON."""
+
+
+@define(slots=False)
+class MLflowModelRegistry(ModelRegistry):
+    """Registers stored models as versions of MLflow's registered models.
+
+    MLflow counts its versions itself; the user's version, the URI, the digest and the idempotency
+    key are tags of the version. Its source is a logged model that leads to the stored one.
+
+    Attributes:
+        tracking_uri: The server; None for that of the stack's MLflow tracker, else MLflow's own
+            default.
+        registry_uri: Where the registry is, if not at the tracking server.
+        experiment_name: The experiment of the logged models; None for the tracker's.
+    """
+
+    tracking_uri: str | None = field(
+        default=None, repr=lambda uri: repr(uri and without_password(uri))
+    )
+    registry_uri: str | None = field(
+        default=None, repr=lambda uri: repr(uri and without_password(uri))
+    )
+    experiment_name: str | None = None
+
+    def beside(self, others: Sequence[Component]) -> Self:
+        """Take server and experiment from the MLflow tracker, where there is one."""
+        for other in others:
+            if isinstance(other, MLflowTracker) and self.tracking_uri in (None, other.tracking_uri):
+                return attrs.evolve(
+                    self,
+                    tracking_uri=other.tracking_uri,
+                    experiment_name=self.experiment_name or other.experiment_name,
+                )
+        return self
+
+    @property
+    def _client(self) -> Any:
+        return connect(self.tracking_uri, self.registry_uri)
+
+    @property
+    def _address(self) -> str:
+        return self.registry_uri or str(self._client.tracking_uri)
+
+    @hookimpl
+    def register_model(self, registration: Registration, context: DeliveryContext) -> ModelVersion:
+        """Register a version, unless this delivery or the very same model did so before."""
+        with answers(self._address, f"register the model {registration.name!r}"):
+            self._make_name(registration.name)
+            versions = self._versions(registration.name)
+            existing = _existing(versions, registration, context.key)
+            if existing is None:
+                taken = {_version_of(version) for version in versions}
+                existing = self._create(registration, context, taken)
+            return self._record(existing)
+
+    def _make_name(self, name: str) -> None:
+        try:
+            self._client.create_registered_model(name)
+        except Exception as error:  # MLflow's class, which is not imported before it is needed
+            if not is_taken(error):
+                raise
+
+    def _create(self, registration: Registration, context: DeliveryContext, taken: set[str]) -> Any:
+        runs = MLflowRuns(self.tracking_uri, self.experiment_name)
+        experiment_id = runs.experiment_id(context.run)
+        run = runs.find(context.run)
+        run_id = run.run_id if run else None
+        model_id = MLflowModels(self._client, experiment_id).log(registration.stored, run_id)
+        while True:
+            made = self._client.create_model_version(
+                registration.name,
+                source=f"models:/{model_id}",
+                run_id=run_id,
+                tags=_tags(registration, context),
+                model_id=model_id,
+            )
+            if registration.version or str(made.version) not in taken:
+                return made
+            # A user's own version is called like this number: the next one, then.
+            self._client.delete_model_version(registration.name, made.version)
+
+    def _versions(self, name: str | None) -> list[Any]:
+        """Return the versions that FlowyML registered, the newest first."""
+        # MLflow knows no escape for a quote, and takes either kind.
+        quote = '"' if name and "'" in name else "'"
+        wanted = None if name is None else f"name = {quote}{name}{quote}"
+        found: list[Any] = []
+        token: str | None = None
+        while True:
+            page = self._client.search_model_versions(wanted, max_results=1000, page_token=token)
+            found += [version for version in page if "flowyml.digest" in version.tags]
+            token = page.token
+            if not token:
+                return sorted(found, key=_age, reverse=True)
+
+    @hookimpl
+    def get_model(self, name: str, version: str | None) -> ModelVersion | None:
+        """Find a version by the user's version, by MLflow's number, or by an alias."""
+        with answers(self._address, f"look for the model {name!r}"):
+            found = self._find(name, version)
+            return self._record(found) if found else None
+
+    def _find(self, name: str, version: str | None) -> Any:
+        versions = self._versions(name)
+        if version is None:
+            return versions[0] if versions else None
+        for known in versions:
+            if _version_of(known) == version:
+                return known
+        return self._aliased(name, version)
+
+    def _aliased(self, name: str, alias: str) -> Any:
+        try:
+            found = self._client.get_model_version_by_alias(name, alias)
+        except Exception as error:
+            if is_missing(error) or getattr(error, "error_code", "") == "INVALID_PARAMETER_VALUE":
+                return None
+            raise
+        return found if "flowyml.digest" in found.tags else None
+
+    @hookimpl
+    def list_models(self, name: str | None) -> Sequence[ModelVersion]:
+        """List the versions that FlowyML registered, newest first."""
+        with answers(self._address, "list its models"):
+            versions = self._versions(name)
+            aliases = {n: self._aliases(n) for n in {version.name for version in versions}}
+            return [_record(v, aliases[v.name].get(str(v.version), ())) for v in versions]
+
+    @hookimpl
+    def set_approval(
+        self, name: str, version: str, approval: ApprovalStatus, comment: str
+    ) -> ModelVersion:
+        """Write the decision and its reason as tags of the version."""
+        with answers(self._address, f"keep the approval of {name}@{version}"):
+            found = self._known(name, version)
+            tags = {"flowyml.approval": approval, "flowyml.approval_comment": comment}
+            for tag, value in tags.items():
+                self._client.set_model_version_tag(name, found.version, tag, value)
+            return self._record(self._client.get_model_version(name, found.version))
+
+    @hookimpl
+    def set_alias(self, name: str, version: str, alias: str) -> ModelVersion:
+        """Point MLflow's alias at the version."""
+        with answers(self._address, f"point {alias!r} at {name}@{version}"):
+            found = self._known(name, version)
+            self._client.set_registered_model_alias(name, alias, found.version)
+            return self._record(found)
+
+    def _known(self, name: str, version: str) -> Any:
+        versions = self._versions(name)
+        for known in versions:
+            if _version_of(known) == version:
+                return known
+        names = ", ".join(_version_of(known) for known in versions)
+        hint = f"its versions: {names}" if names else "`flowyml model list` shows what it has"
+        message = f"MLflow has no model {name!r} with a version {version!r}; {hint}"
+        raise NotFoundError(message)
+
+    def _record(self, version: Any) -> ModelVersion:
+        return _record(version, self._aliases(version.name).get(str(version.version), ()))
+
+    def _aliases(self, name: str) -> dict[str, tuple[str, ...]]:
+        """Return the aliases of each version, by MLflow's number."""
+        aliases: dict[str, tuple[str, ...]] = {}
+        pairs = self._client.get_registered_model(name).aliases
+        for alias, number in sorted(pairs.items()):
+            aliases[str(number)] = (*aliases.get(str(number), ()), alias)
+        return aliases
+
+    @hookimpl
+    def is_transient(self, error: Exception) -> bool | None:
+        """Take MLflow's own word for it, where it is one of its errors."""
+        return is_passing(error)
+
+    def diagnose(self) -> Sequence[Check]:
+        """Tell whether the registry answers."""
+        try:
+            with answers(self._address, "list its models"):
+                self._client.search_registered_models(max_results=1)
+        except FlowyMLError as error:
+            fix = "start the server, or set `tracking_uri` of the model registry"
+            return (Check("mlflow", ok=False, message=str(error), fix=fix),)
+        address = without_password(self._address)
+        return (Check("mlflow", ok=True, message=f"the registry at {address} answers"),)
+
+
+def _tags(registration: Registration, context: DeliveryContext) -> dict[str, str]:
+    """Return all that makes a version ours, written in one request with it."""
+    facts = json.dumps(encode({name: getattr(registration, name) for name in FACTS}))
+    if len(facts) > LONGEST_FACTS:
+        message = (
+            f"the metadata and schemas of the model {registration.name!r} take {len(facts)} "
+            f"characters, and MLflow keeps {LONGEST_FACTS}; store what is large as a Dataset"
+        )
+        raise DeliveryError(message)
+    tags = {
+        "flowyml.key": context.key,
+        "flowyml.uri": registration.stored.uri,
+        "flowyml.digest": registration.stored.digest,
+        "flowyml.version": registration.version,
+        "flowyml.framework": registration.framework,
+        "flowyml.run_id": context.run.run_id,
+        "flowyml.pipeline": context.run.pipeline,
+        "flowyml.facts": facts,
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def _existing(versions: Sequence[Any], registration: Registration, key: str) -> Any:
+    """Return what was registered before under this key, or as this user's version."""
+    for version in versions:
+        if version.tags.get("flowyml.key") == key:
+            return version
+    for version in versions:
+        if registration.version is None or _version_of(version) != registration.version:
+            continue
+        if version.tags["flowyml.digest"] == registration.stored.digest:
+            return version
+        message = (
+            f"the model {registration.name!r} has a version {registration.version!r} in MLflow "
+            f"already, registered by the run {version.tags.get('flowyml.run_id')} with the digest "
+            f"{version.tags['flowyml.digest']}; this one has {registration.stored.digest}. Give "
+            "the Model another version, or none, and MLflow counts"
+        )
+        raise DeliveryError(message)
+    return None
+
+
+def _version_of(version: Any) -> str:
+    return str(version.tags.get("flowyml.version") or version.version)
+
+
+def _age(version: Any) -> tuple[int, int]:
+    return int(version.creation_timestamp), int(version.version)
+
+
+def _record(version: Any, aliases: tuple[str, ...]) -> ModelVersion:
+    tags = version.tags
+    return ModelVersion(
+        name=version.name,
+        version=_version_of(version),
+        uri=tags["flowyml.uri"],
+        digest=tags["flowyml.digest"],
+        registry="mlflow",
+        created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
+        registry_id=f"models:/{version.name}/{version.version}",
+        key=tags.get("flowyml.key"),
+        framework=tags.get("flowyml.framework"),
+        run_id=tags.get("flowyml.run_id"),
+        approval=tags.get("flowyml.approval", "none"),
+        aliases=aliases,
+        **decode(json.loads(tags["flowyml.facts"])),
+    )

@@ -1,0 +1,67 @@
+"""The way to W&B, and what its failures mean."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import MappingProxyType
+from typing import Any, Final
+
+from flowyml.errors import DeliveryError, PluginError
+
+__all__ = ["answers", "is_passing", "sdk"]
+
+SETTINGS: Final = MappingProxyType({"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"})
+"""Settings of W&B's that it reads while it is imported; the user's own go first."""
+
+PATIENCE: Final = 30.0
+"""Seconds that W&B may take to open a run."""
+
+
+def sdk() -> Any:
+    """Import W&B, which takes more than a second.
+
+    Raises:
+        PluginError: It is not in this environment.
+    """
+    for name, value in SETTINGS.items():
+        os.environ.setdefault(name, value)
+    try:
+        import wandb
+    except ImportError as cause:
+        message = f"W&B cannot be imported: {cause}; `pip install 'flowyml[wandb]'` brings it"
+        raise PluginError(message) from cause
+    return wandb
+
+
+@contextmanager
+def answers(task: str) -> Iterator[None]:
+    """Turn what W&B raises in a block into an error that names the task.
+
+    Args:
+        task: What the block asks for, as it stands after "could not".
+
+    Raises:
+        DeliveryError: W&B refused, or could not be reached.
+    """
+    wandb = sdk()
+    try:
+        yield
+    except DeliveryError:
+        raise
+    except (wandb.Error, OSError, TimeoutError) as cause:
+        reason = str(cause).partition("\n")[0] or type(cause).__name__
+        message = f"W&B could not {task}: {reason}"
+        raise DeliveryError(message, transient=bool(is_passing(cause))) from cause
+
+
+def is_passing(error: BaseException) -> bool | None:
+    """Say whether a call that raised this may go through later; None where W&B does not say."""
+    errors = sys.modules.get("wandb.errors")
+    if errors is None or not isinstance(error, errors.Error):
+        return None
+    if isinstance(error, errors.AuthenticationError | errors.UsageError):
+        return False
+    return isinstance(error, errors.CommError) or None

@@ -1,0 +1,154 @@
+"""What was handed to W&B, in a file that outlives this process.
+
+W&B keeps what it is given in the memory of a helper process for a while, and a machine or process
+that dies takes it along. So each delivery is written here first. Whoever opens the run next finds
+what a dead process left, asks W&B's own files or server which of it arrived, and hands over again
+what did not.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import asdict, define, field, frozen
+
+from flowyml.storage.locks import locked
+
+__all__ = ["Entry", "Journal"]
+
+FILE: Final = "entries.jsonl"
+SETTLED: Final = '{"settled": true}'
+
+
+@frozen
+class Entry:
+    """One delivery.
+
+    Attributes:
+        key: Its idempotency key.
+        rows: Rows of the history, each with its own key inside.
+        config: Settings, under dotted names.
+        summary: What else the run shows.
+        owner: The step that logged the settings.
+    """
+
+    key: str
+    rows: list[dict[str, Any]] = field(factory=list)
+    config: dict[str, Any] = field(factory=dict)
+    summary: dict[str, Any] = field(factory=dict)
+    owner: str | None = None
+
+
+@define
+class Journal:
+    """The deliveries to one W&B run, from this process and from those before it.
+
+    Each process writes into a folder of its own and holds it for as long as it lives.
+
+    Attributes:
+        folder: Folder of the run's journals.
+        keys: Keys of all deliveries that were handed over, or are going to be.
+        owners: By name of a setting its value and the step that logged it.
+    """
+
+    folder: Path
+    keys: set[str] = field(init=False, factory=set)
+    owners: dict[str, tuple[Any, str | None]] = field(init=False, factory=dict)
+    _own: Path = field(init=False)
+    _holding: ExitStack = field(init=False, factory=ExitStack)
+    _turn: threading.Lock = field(init=False, factory=threading.Lock)
+
+    @_own.default
+    def _make_own(self) -> Path:
+        return self.folder / uuid.uuid4().hex[:12]
+
+    def open(self) -> list[Entry]:
+        """Read the run's journals, and return what dead processes may have left undone.
+
+        Their entries are this journal's from now on.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with locked(str(self.folder)):
+            others = sorted(path for path in self.folder.iterdir() if path.is_dir())
+            dead = [other for other in others if not _is_held(other)]
+            left: list[Entry] = []
+            for other in others:
+                entries, settled = _read(other)
+                self._know(entries)
+                left += entries[settled:] if other in dead else []
+            self._own.mkdir()
+            self._holding.enter_context(locked(str(self._own)))
+            self._write(left)
+            for other in dead:
+                _append(other, [SETTLED])
+        return left
+
+    def has_unsettled(self) -> bool:
+        """Say whether a process that is dead by now left something that W&B may not have."""
+        if not self.folder.is_dir():
+            return False
+        for other in self.folder.iterdir():
+            entries, settled = _read(other)
+            if len(entries) > settled and not _is_held(other):
+                return True
+        return False
+
+    def add(self, entries: list[Entry]) -> None:
+        """Write deliveries down before W&B is given them."""
+        self._know(entries)
+        self._write(entries)
+
+    def settle(self) -> None:
+        """Note that W&B has everything, and let go."""
+        _append(self._own, [SETTLED])
+        self._holding.close()
+
+    def _write(self, entries: list[Entry]) -> None:
+        with self._turn:
+            _append(self._own, [json.dumps(asdict(entry)) for entry in entries])
+
+    def _know(self, entries: list[Entry]) -> None:
+        for entry in entries:
+            self.keys.add(entry.key)
+            for name, value in entry.config.items():
+                self.owners.setdefault(name, (value, entry.owner))
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        with locked(str(folder), wait=False):
+            return False
+    except BlockingIOError:
+        return True
+
+
+def _read(journal: Path) -> tuple[list[Entry], int]:
+    """Return the entries of a journal, and how many of them W&B has for certain."""
+    entries: list[Entry] = []
+    settled = 0
+    for line in _lines(journal / FILE):
+        if "settled" in line:
+            settled = len(entries)
+        else:
+            entries.append(Entry(**line))
+    return entries, settled
+
+
+def _lines(file: Path) -> Iterator[dict[str, Any]]:
+    """Yield the whole lines; a killed process may have left half of the last one."""
+    if not file.exists():
+        return
+    for line in file.read_text().splitlines(keepends=True):
+        if line.endswith("\n"):
+            yield json.loads(line)
+
+
+def _append(journal: Path, lines: list[str]) -> None:
+    with (journal / FILE).open("a") as stream:
+        stream.write("".join(f"{line}\n" for line in lines))

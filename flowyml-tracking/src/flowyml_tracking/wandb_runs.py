@@ -1,0 +1,179 @@
+"""The one W&B run that stands for a pipeline run."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import define, field
+
+from flowyml.records import LoggedRun, RunInfo, RunStatus
+from flowyml_tracking.origin import origin_of
+from flowyml_tracking.wandb_client import PATIENCE, answers, sdk
+from flowyml_tracking.wandb_journal import Entry, Journal
+from flowyml_tracking.wandb_records import history, run_files
+
+__all__ = ["KEY", "STEP", "WandbRun", "WandbRuns"]
+
+KEY: Final = "_flowyml"
+"""Column of a row for its idempotency key; W&B shows no column that begins with ``_``."""
+
+STEP: Final = "step"
+
+LONGEST_ID: Final = 64
+
+
+@define
+class WandbRun:
+    """A W&B run that this process has open.
+
+    Attributes:
+        run: W&B's own object.
+        journal: What was handed to it.
+    """
+
+    run: Any
+    journal: Journal
+    _drawn: set[str] = field(init=False, factory=set)
+
+    @property
+    def logged(self) -> LoggedRun:
+        """What a delivery gives back; an offline run has no address."""
+        return LoggedRun(self.run.id, self.run.url)
+
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Hand deliveries to W&B."""
+        for entry in entries:
+            for row in entry.rows:
+                self._draw(row)
+                self.run.log(row, commit=True)
+            if entry.config:
+                self.run.config.update(entry.config, allow_val_change=True)
+            for name, value in entry.summary.items():
+                self.run.summary[name] = value
+
+    def show(self, name: str, image: Any) -> None:
+        """Show a picture."""
+        with answers(f"show the picture {name!r}"):
+            self.run.log({name: sdk().Image(image)}, commit=True)
+
+    def _draw(self, row: dict[str, Any]) -> None:
+        """Have W&B draw metrics over our step."""
+        if STEP not in row:
+            return
+        for name in row:
+            if name not in self._drawn and name != STEP and not name.startswith("_"):
+                self.run.define_metric(name, step_metric=STEP)
+                self._drawn.add(name)
+
+
+@define
+class WandbRuns:
+    """Opens W&B runs under ids that follow from the pipeline runs: never two for one.
+
+    Attributes:
+        project: None for W&B's own setting, else the name of the pipeline.
+        entity: User or team.
+        mode: None for W&B's own setting.
+        folder: Where W&B makes its folder ``wandb``.
+        base_url: Address of the server.
+        api_key: A secret.
+    """
+
+    project: str | None
+    entity: str | None
+    mode: str | None
+    folder: Path
+    base_url: str | None
+    api_key: str | None = field(repr=False)
+    _open: dict[str, WandbRun] = field(init=False, factory=dict)
+
+    def open(self, run: RunInfo) -> WandbRun:
+        """Return the W&B run that takes values now, with all that was handed over before."""
+        if run.run_id not in self._open:
+            journal = self._journal(run)
+            left = journal.open()
+            with answers(f"open its run for {run.run_id!r}"):
+                opened = WandbRun(self._init(run), journal)
+                opened.take(_without(left, self._arrived(run, opened.run, left)))
+            self._open[run.run_id] = opened
+        return self._open[run.run_id]
+
+    def has_unsettled(self, run: RunInfo) -> bool:
+        """Say whether some process handed values over and did not finish."""
+        return self._journal(run).has_unsettled()
+
+    def finish(self, run: RunInfo, status: RunStatus) -> None:
+        """Finish the W&B run, if this process has it open, and wait until W&B has everything."""
+        opened = self._open.pop(run.run_id, None)
+        if opened is None:
+            return
+        good = status in (RunStatus.DONE, RunStatus.INCOMPLETE)
+        with answers(f"finish its run of {run.run_id!r}"):
+            opened.run.summary["flowyml.status"] = status.value
+            opened.run.finish(exit_code=0 if good else 1)
+        opened.journal.settle()
+
+    def _journal(self, run: RunInfo) -> Journal:
+        return Journal(self.folder / "wandb" / "flowyml" / _id(run))
+
+    def _init(self, run: RunInfo) -> Any:
+        wandb = sdk()
+        self.folder.mkdir(parents=True, exist_ok=True)
+        project = self.project or wandb.Settings().project or run.pipeline
+        return wandb.init(
+            id=_id(run),
+            name=run.run_id,
+            project=project,
+            entity=self.entity,
+            dir=str(self.folder),
+            mode=self.mode,
+            resume="allow",
+            reinit="create_new",  # a run that the user's own code opened stays what it is
+            tags=[run.pipeline[:64], run.stack[:64]],
+            config={f"flowyml.{name}": fact for name, fact in origin_of(run).items()},
+            settings=self._settings(wandb),
+        )
+
+    def _settings(self, wandb: Any) -> Any:
+        wanted = {"base_url": self.base_url, "api_key": self.api_key}
+        return wandb.Settings(
+            console="off",
+            silent=True,
+            init_timeout=PATIENCE,
+            x_disable_stats=True,
+            x_disable_meta=True,
+            **{name: value for name, value in wanted.items() if value},
+        )
+
+    def _arrived(self, run: RunInfo, opened: Any, left: list[Entry]) -> set[str]:
+        """Return the keys of those rows that did not get lost with a process that died."""
+        if not any(entry.rows for entry in left):
+            return set()
+        if opened.offline:
+            files = run_files(self.folder, _id(run))
+            return {str(row[KEY]) for file in files for row in history(file) if KEY in row}
+        path = f"{opened.entity}/{opened.project}/{opened.id}"
+        rows = sdk().Api().run(path).scan_history(keys=[KEY])
+        return {str(row[KEY]) for row in rows}
+
+
+def _without(entries: list[Entry], arrived: set[str]) -> list[Entry]:
+    """Take out the rows that W&B has; settings and summary may be handed over again."""
+    return [
+        Entry(
+            entry.key, [r for r in entry.rows if r[KEY] not in arrived], entry.config, entry.summary
+        )
+        for entry in entries
+    ]
+
+
+def _id(run: RunInfo) -> str:
+    """Return the W&B id that belongs to a pipeline run."""
+    plain = re.sub(r"[^A-Za-z0-9_-]", "-", run.run_id)
+    if plain == run.run_id and len(plain) <= LONGEST_ID:
+        return plain
+    return f"{plain[:40]}-{hashlib.sha256(run.run_id.encode()).hexdigest()[:16]}"
