@@ -1,0 +1,75 @@
+"""What a measurement gives: a figure, what it is compared with, and the bound it has to keep."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Sequence
+from typing import Literal
+
+from attrs import frozen
+
+__all__ = ["Figure", "Section", "median", "medians"]
+
+
+@frozen
+class Figure:
+    """One measured value.
+
+    Attributes:
+        what: What was measured, as a line of the table.
+        value: The measured value.
+        unit: Its unit: ``ms``, ``s``, ``MiB``, ``MiB/s``, ``modules``.
+        floor: What it is compared with, measured in the same run.
+        against: What the floor is, in words.
+        bound: The ratio ``value / floor`` that is promised; None where nothing is promised.
+        direction: Whether the ratio has to stay at most, or at least, at the bound.
+    """
+
+    what: str
+    value: float
+    unit: str
+    floor: float | None = None
+    against: str = ""
+    bound: float | None = None
+    direction: Literal["at most", "at least"] = "at most"
+
+    @property
+    def ratio(self) -> float | None:
+        """The value as a multiple of the floor."""
+        return self.value / self.floor if self.floor else None
+
+    @property
+    def holds(self) -> bool:
+        """Whether the bound is kept; a figure without one always does."""
+        if self.bound is None or self.ratio is None:
+            return True
+        return self.ratio <= self.bound if self.direction == "at most" else self.ratio >= self.bound
+
+
+@frozen
+class Section:
+    """Figures that belong together.
+
+    Attributes:
+        title: Heading in the table's page.
+        figures: What was measured.
+        note: How to read it.
+    """
+
+    title: str
+    figures: tuple[Figure, ...]
+    note: str = ""
+
+
+def median(measure: Callable[[], float], times: int = 5) -> float:
+    """Measure several times and return the middle value, after one run that is not counted."""
+    measure()
+    return statistics.median(measure() for _ in range(times))
+
+
+def medians(measures: Sequence[Callable[[], float]], times: int = 5) -> list[float]:
+    """Measure several things in turn, so that a drift of the machine's speed hits all alike."""
+    for measure in measures:
+        measure()
+    rounds = [[measure() for measure in measures] for _ in range(times)]
+    return [statistics.median(column) for column in zip(*rounds, strict=True)]

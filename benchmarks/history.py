@@ -1,0 +1,53 @@
+"""History: commands and runs on top of a metadata store with a million artifacts."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.figures import Figure, Section, medians
+from benchmarks.processes import PROGRAMS, cost_of
+
+__all__ = ["measure"]
+
+ARTIFACTS = 1_000_000
+RUNS = 100_000
+BUDGET = 0.3
+"""Seconds that a list or lineage command may take on the reference machine."""
+
+FLOWYML = str(Path(sysconfig.get_path("scripts")) / "flowyml")
+
+COMMANDS = (
+    ("runs", "list"),
+    ("runs", "show", "run-050000"),
+    ("artifact", "list"),
+    ("artifact", "list", "--name", "model"),
+    ("artifact", "show", "run-050000/model"),
+    ("artifact", "lineage", "run-050000/model"),
+    ("artifact", "gc", "--dry-run"),
+)
+
+
+def measure(folder: Path) -> Section:
+    """Compare each command on a long history with the same command on a short one."""
+    small, large = folder / "small", folder / "large"
+    for place, runs, artifacts in ((small, 50_001, 500_010), (large, RUNS, ARTIFACTS)):
+        place.mkdir()
+        program = [sys.executable, str(PROGRAMS / "fill_history.py"), str(runs), str(artifacts)]
+        cost_of(program, place)
+    figures = []
+    for words in COMMANDS:
+        command = [FLOWYML, *words]
+        on_small, on_large = medians([_wall(command, small), _wall(command, large)], times=3)
+        what = f"flowyml {' '.join(words)}"
+        figures.append(Figure(what, on_large, "s", BUDGET, "the budget", 1.0))
+        figures.append(Figure(what, on_large, "s", on_small, "half the history", 1.5))
+    file = large / ".flowyml" / "metadata.db"
+    size = Figure("metadata on disk per artifact", file.stat().st_size / ARTIFACTS, "bytes")
+    return Section("History", (*figures, size), f"{RUNS:,} runs, {ARTIFACTS:,} artifacts.")
+
+
+def _wall(command: list[str], folder: Path) -> Callable[[], float]:
+    return lambda: cost_of(command, folder).wall

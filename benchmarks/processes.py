@@ -1,0 +1,82 @@
+"""Programs of their own: how long they take, what they cost, what they print."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import frozen
+
+__all__ = ["PROGRAMS", "Cost", "cost_of", "environment", "report_of"]
+
+PROGRAMS = Path(__file__).parent / "programs"
+
+
+@frozen
+class Cost:
+    """What one run of a program cost, as the operating system counts it.
+
+    Attributes:
+        wall: Seconds from start to end.
+        cpu: Seconds of processor time, user and system.
+        peak: Peak resident memory in MiB.
+    """
+
+    wall: float
+    cpu: float
+    peak: float
+
+
+def cost_of(command: Sequence[str], folder: Path) -> Cost:
+    """Run a program to its end and return its cost; it has to succeed."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    assert process.stderr
+    said = process.stderr.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    wall = time.perf_counter() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    if process.returncode:
+        message = (
+            f"{' '.join(command)} exited {process.returncode}: {said.decode(errors='replace')}"
+        )
+        raise RuntimeError(message)
+    return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
+
+
+def report_of(program: str, *arguments: object, python: str = sys.executable) -> dict[str, Any]:
+    """Run one of the programs beside this module in an empty folder; return what it reports.
+
+    Args:
+        program: Its file name; it prints one JSON object on its last line.
+        arguments: What it is told.
+        python: The interpreter, that of another environment where another product is measured.
+    """
+    command = [python, "-W", "ignore", str(PROGRAMS / program), *map(str, arguments)]
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        message = f"{program} exited {done.returncode}: {done.stderr[-2000:]}"
+        raise RuntimeError(message)
+    report: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return report
+
+
+def environment(folder: Path, *requirements: str) -> str:
+    """Make an environment for another product; return its interpreter."""
+    python = folder / "bin" / "python"
+    if not python.exists():
+        version = f"{sys.version_info.major}.{sys.version_info.minor}"
+        subprocess.run(["uv", "venv", "-q", "-p", version, str(folder)], check=True)
+        install = ["uv", "pip", "install", "-q", "--python", str(python), *requirements]
+        subprocess.run(install, check=True)
+    return str(python)

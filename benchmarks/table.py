@@ -1,0 +1,69 @@
+"""The page of results."""
+
+from __future__ import annotations
+
+import platform
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from benchmarks.figures import Figure, Section
+
+__all__ = ["page"]
+
+HEAD = """\
+# Performance
+
+Measured by `nox -s bench`, which anybody can repeat. Absolute times say little about another machine; the ratios compare two things
+that were measured in turn, in the same run. `nox -s bench -- --check` fails where a bound does not hold.
+"""
+
+
+def page(sections: Sequence[Section]) -> str:
+    """Return all sections as a Markdown page."""
+    parts = [HEAD, _machine(), *map(_section, sections)]
+    return "\n".join(parts)
+
+
+def _machine() -> str:
+    today = datetime.now(UTC).date().isoformat()
+    python = ".".join(map(str, sys.version_info[:3]))
+    return f"{today}, Python {python}, {_processor()}, {platform.system()} {platform.machine()}.\n"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or "unknown processor"
+    names = [line.partition(": ")[2] for line in lines if line.startswith("model name")]
+    return f"{len(names)} x {names[0]}" if names else "unknown processor"
+
+
+def _section(section: Section) -> str:
+    head = ["| what | measured | compared with | ratio | promised |", "|---|---|---|---|---|"]
+    note = [section.note, ""] if section.note else []
+    rows = map(_row, section.figures)
+    return "\n".join([f"## {section.title}", "", *note, *head, *rows, ""])
+
+
+def _row(figure: Figure) -> str:
+    floor = f"{_number(figure.floor)} {figure.unit}, {figure.against}" if figure.floor else ""
+    ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else ""
+    sign = "≤" if figure.direction == "at most" else "≥"
+    bound = (
+        f"{sign} {figure.bound:g}{'' if figure.holds else ' **missed**'}" if figure.bound else ""
+    )
+    cells: Iterable[str] = (
+        figure.what,
+        f"{_number(figure.value)} {figure.unit}".strip(),
+        floor,
+        ratio,
+        bound,
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _number(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"  # noqa: PLR2004  # three digits
