@@ -102,3 +102,29 @@ active_stack: first
 pipelines:
   daily: pipeline.py:pipeline
 """
+
+SERVED: Final = """\
+from sklearn.dummy import DummyClassifier
+
+from flowyml import Pipeline, context, step
+from flowyml.core import Model
+
+
+@step
+def train(answer: int, version: str) -> Model:
+    return Model(DummyClassifier(strategy="constant", constant=answer).fit([[0]], [answer]),
+                 name="oracle", version=version)
+
+
+pipeline = Pipeline("oracle", context=context(answer=42, version="1.0.0"))
+pipeline.add_step(train)
+"""
+
+
+def with_condition(condition: str) -> str:
+    """Return a configuration that deploys models under a condition."""
+    return (
+        "stacks:\n  one:\n    artifact_store: { type: local }\n"
+        "    model_registry: { type: local }\n    model_deployer: { type: local }\n"
+        f"    artifact_routing:\n      Model: {{ deploy: true, deploy_condition: {condition} }}\n"
+    )

@@ -11,7 +11,7 @@ import struct
 import subprocess
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from attrs import frozen
 
 from flowyml.cli import main
 from flowyml.metadata.store import MetadataStore
+from flowyml.plugins import discovery
 
 START = "import sys; from flowyml.cli import main; sys.exit(main())"
 
@@ -41,6 +42,7 @@ class Answer:
 
 
 Ask = Callable[..., Answer]
+Install = Callable[[str, Mapping[str, str], str], Path]
 
 
 @pytest.fixture
@@ -124,3 +126,27 @@ def _read_all(terminal: int) -> str:
             pieces.append(piece)
     os.close(terminal)
     return b"".join(pieces).decode().replace("\r\n", "\n")
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Install a distribution: its name, its modules, its entry points; gone after the test."""
+    imported: list[str] = []
+
+    def install_one(name: str, modules: Mapping[str, str], entry_points: str) -> Path:
+        site = tmp_path / f"site-{name}"
+        facts = site / f"{name}-1.5.dist-info"
+        facts.mkdir(parents=True)
+        (facts / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.5\n")
+        (facts / "entry_points.txt").write_text(entry_points)
+        for module, content in modules.items():
+            (site / f"{module}.py").write_text(content)
+        monkeypatch.syspath_prepend(str(site))
+        imported.extend(modules)
+        discovery.installed.cache_clear()
+        return site
+
+    yield install_one
+    discovery.installed.cache_clear()
+    for module in imported:
+        sys.modules.pop(module, None)

@@ -99,7 +99,6 @@ def test_a_target_that_matches_nothing(
             "stacks:\n  a:\n    artifact_routing:\n      Model: { register: 'false' }\n",
             ["flowyml.yaml:4:", "register"],
         ),
-        ("stacks:\n  a:\n    artifact_store: { type: s3, bucket: b }\n", ["flowyml[aws]"]),
         (
             "stacks:\n  a:\n    artifact_store: { type: local, path: '${UNSET_BY_ALL}' }\n",
             ["flowyml.yaml:3:", "UNSET_BY_ALL"],

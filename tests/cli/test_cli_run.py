@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from tests.cli import cli_pipelines
-from tests.cli.conftest import START, Ask
+from tests.cli.conftest import START, Ask, Install
 
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import RunStatus
@@ -126,6 +126,46 @@ def test_a_step_that_raises_fails_the_run(flowyml: Ask, project: Path) -> None:
     assert 'return {}["missing"]' in answer.err
     assert "flowyml/pipelines" not in answer.err
     assert "`flowyml resume " in answer.out.splitlines()[-1]
+
+
+MOODY = """\
+from pathlib import Path
+from attrs import define
+from flowyml.errors import DeliveryError
+from flowyml.plugins import ExperimentTracker, hookimpl
+from flowyml.records import LoggedRun
+
+
+@define(slots=False)
+class Tracker(ExperimentTracker):
+    @hookimpl
+    def log_metrics(self, metrics, context):
+        if not Path("calm").exists():
+            raise DeliveryError("the tracker is closed today")
+        return LoggedRun("there")
+
+    @hookimpl
+    def log_parameters(self, parameters, context):
+        return LoggedRun("there")
+"""
+
+
+def test_a_run_with_debts_is_incomplete(flowyml: Ask, project: Path, install: Install) -> None:
+    """Exit code 3; what is owed is named, and resuming pays it."""
+    install("moody", {"moody": MOODY}, "[flowyml.experiment_tracker]\nmoody = moody:Tracker\n")
+    (project / "pipeline.py").write_text(cli_pipelines.MAIN)
+    (project / "flowyml.yaml").write_text("stacks:\n  a:\n    experiment_tracker: {type: moody}\n")
+
+    ran = flowyml("run", "pipeline.py")
+    (run,) = flowyml("runs", "list", "--status", "incomplete", "-o", "json").objects
+    still = flowyml("resume", run["run_id"])
+    (project / "calm").touch()
+    paid = flowyml("resume", "--all")
+
+    assert (ran.code, still.code, paid.code) == (3, 3, 0)
+    assert "owed        log_metrics (experiment_tracker): the tracker is closed today\n" in ran.out
+    assert ran.out.endswith(f"`flowyml resume {run['run_id']}` tries again\n")
+    assert "logged      there (experiment_tracker)\n" in paid.out
 
 
 def test_an_interrupted_run_can_be_resumed(command: Ask, project: Path) -> None:

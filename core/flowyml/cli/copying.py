@@ -6,7 +6,8 @@ import shutil
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from flowyml.errors import ConfigurationError, FlowyMLError, IntegrityError
+from flowyml.cli.columns import local_time
+from flowyml.errors import ConfigurationError, FlowyMLError, IntegrityError, NotFoundError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.stacks.active import current_stack
@@ -22,7 +23,14 @@ def open_source(metadata: MetadataStore, artifact: ArtifactRecord) -> FileSource
 
     Raises:
         ConfigurationError: Neither of them has the store where it lies.
+        NotFoundError: It was collected, or is gone.
     """
+    if artifact.collected_at is not None:
+        message = (
+            f"{artifact.run_id}/{artifact.output} was collected on "
+            f"{local_time(artifact.collected_at)} by `flowyml artifact gc`; run its pipeline again"
+        )
+        raise NotFoundError(message)
     stack = current_stack()
     store = stack.store_of_uri(artifact.uri)
     if store is None:

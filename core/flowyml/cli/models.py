@@ -153,17 +153,19 @@ def deploy(*, name: str, version: str, endpoint: str | None) -> None:
 def undeploy(*, name: str) -> None:
     """End the endpoints that serve a model."""
     with _lifecycle() as lifecycle:
-        lifecycle.undeploy(name)
-    line(f"undeployed {name}")
+        ended = lifecycle.undeploy(name)
+    for endpoint in ended:
+        line(f"{name} is no longer served at {endpoint}")
 
 
 @model.command()
 @click.argument("name")
+@click.option("--endpoint", metavar="E", help="Endpoint, where the model has several.")
 @stacked
-def rollback(*, name: str) -> None:
+def rollback(*, name: str, endpoint: str | None) -> None:
     """Deploy the version that served before the one that serves now."""
     with _lifecycle() as lifecycle:
-        _tell_of(lifecycle.rollback(name))
+        _tell_of(lifecycle.rollback(name, endpoint))
 
 
 @model.command("history")

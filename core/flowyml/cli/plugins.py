@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
@@ -68,10 +69,7 @@ def show(*, name: str, role: str | None, output: Output) -> None:
     catalog = installed()
     roles = [role] if role else [each for each in catalog.roles() if name in catalog.types(each)]
     if not roles:
-        from flowyml.errors import NotFoundError
-
-        message = f"no plugin {name!r} is installed; `flowyml plugin list` shows those that are"
-        raise NotFoundError(message)
+        _refuse_unknown(name, [provider.type for provider in catalog.providers])
     found = [_details(each, name) for each in roles]
     if output == "json":
         listing(found, PLUGINS, output, empty="")
@@ -102,6 +100,21 @@ def _object(provider: Provider, all_of_them: list[Provider]) -> dict[str, Any]:
         "reference": provider.entry_point.value,
         "status": "ok" if len(rivals) == 1 else "provided twice",
     }
+
+
+def _refuse_unknown(name: str, known: list[str]) -> None:
+    from flowyml.errors import NotFoundError
+    from flowyml.plugins.discovery import INSTALL
+
+    message = f"no plugin {name!r} is installed; "
+    close = difflib.get_close_matches(name, known, n=1)
+    if name in INSTALL:
+        hint = f"install it with `pip install 'flowyml[{INSTALL[name]}]'`"
+    elif close:
+        hint = f"did you mean {close[0]!r}?"
+    else:
+        hint = "`flowyml plugin list` shows those that are"
+    raise NotFoundError(message + hint)
 
 
 def _details(role: str, name: str) -> dict[str, Any]:

@@ -57,7 +57,9 @@ def _tell_output(
 ) -> None:
     step, output = place
     line()
-    line(f"{step}.{output}  {_described(artifact)}".rstrip(), strong=True)
+    # What belongs to the run and not to a step, such as its context, has one name alone.
+    name = output if step == output and artifact is None else f"{step}.{output}"
+    line(f"{name}  {_described(artifact)}".rstrip(), strong=True)
     facts((f"  {word:10}", said) for word, said in _told(deliveries))
 
 
@@ -82,7 +84,8 @@ def _told(deliveries: Iterable[DeliveryRecord]) -> Iterator[tuple[str, str]]:
             if delivery.component_type:
                 yield f"not {word}", delivery.reason or "skipped"
         else:
-            yield "owed", f"{word}: {delivery.error or delivery.reason or 'not tried yet'}"
+            why = delivery.error or delivery.reason or "not tried yet"
+            yield "owed", f"{delivery.hook} ({delivery.component}): {why}"
 
 
 def _received(delivery: DeliveryRecord) -> str:
@@ -105,7 +108,8 @@ def _advice(result: RunResult) -> str | None:
     owed = sum(delivery.is_debt for delivery in result.deliveries)
     resume = f"`flowyml resume {result.run_id}`"
     if result.status is RunStatus.INCOMPLETE:
-        return f"{owed} of its deliveries are owed; {resume} tries them again"
+        said = "1 delivery is" if owed == 1 else f"{owed} deliveries are"
+        return f"{said} owed; {resume} tries again"
     if result.status in {RunStatus.FAILED, RunStatus.INTERRUPTED}:
         return f"{resume} goes on with it; what was stored is not made again"
     return None

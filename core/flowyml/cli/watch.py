@@ -66,7 +66,8 @@ class PlainLines:
 
     def run_started(self, run: RunInfo, steps: Sequence[str]) -> None:
         """Name the run and its steps."""
-        self._tell(f"run {run.run_id}: {run.pipeline} on {run.stack}, steps {', '.join(steps)}")
+        named = f", steps {', '.join(steps)}" if steps else ""
+        self._tell(f"run {run.run_id}: {run.pipeline} on {run.stack}{named}")
 
     def step_started(self, step: str) -> None:
         """Say that a step begins."""

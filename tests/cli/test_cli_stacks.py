@@ -1,0 +1,262 @@
+"""``flowyml stack`` shows, chooses and checks the stacks of the file."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli import cli_pipelines
+from tests.cli.conftest import Ask, Install
+
+SECRETIVE = '''\
+from attrs import define, field
+from flowyml.plugins import ExperimentTracker, hookimpl
+from flowyml.records import Check
+
+
+@define(slots=False)
+class Tracker(ExperimentTracker):
+    """Shows numbers.
+
+    Attributes:
+        address: Where it
+            listens.
+        token: Lets us in.
+    """
+
+    address: str
+    token: str | None = field(default=None, repr=False)
+    colours: list[str] = field(factory=list)
+
+    def diagnose(self):
+        if self.address == "broken":
+            raise RuntimeError("it broke")
+        well = self.address == "here"
+        return [Check("reachable", well, f"{self.address} answers", None if well else "start it")]
+'''
+
+
+@pytest.fixture
+def file(project: Path) -> Path:
+    """Give a file with two stacks."""
+    path = project / "flowyml.yaml"
+    path.write_text(cli_pipelines.STACKS)
+    return path
+
+
+@pytest.fixture
+def tracker(install: Install) -> None:
+    """Install a distribution with a tracker that has a secret."""
+    install(
+        "shown",
+        {"shown_tracker": SECRETIVE},
+        "[flowyml.experiment_tracker]\nshown = shown_tracker:Tracker\nbroken = no_such:Thing\n",
+    )
+
+
+@pytest.mark.usefixtures("file")
+def test_the_active_stack_is_marked(flowyml: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is the file's, until a variable says otherwise."""
+    assert flowyml("stack", "list").out == "ACTIVE  STACK\n*       first\n        second\n"
+    monkeypatch.setenv("FLOWYML_STACK", "second")
+    listed = flowyml("stack", "list", "-o", "json").objects
+    assert [(stack["name"], stack["active"]) for stack in listed] == [
+        ("first", False),
+        ("second", True),
+    ]
+
+
+def test_without_a_file_there_is_the_built_in_stack(flowyml: Ask) -> None:
+    """It stores on this disk."""
+    (shown,) = flowyml("stack", "show", "-o", "json").objects
+
+    assert (shown["name"], shown["config"]) == ("local", None)
+    assert {each["component"] for each in shown["components"]} == {
+        "artifact_store",
+        "model_registry",
+        "model_deployer",
+        "orchestrator",
+    }
+
+
+@pytest.mark.usefixtures("file")
+def test_a_stack_is_shown(flowyml: Ask, project: Path) -> None:
+    """The active one, or the one that is named: components, their configuration, the rules."""
+    assert "stack   first (active)" in flowyml("stack", "show").out
+    shown = flowyml("stack", "show", "second").out
+
+    assert f"path={project / 'second'}" in shown
+    assert "Model  register=True" in shown
+    (json,) = flowyml("stack", "show", "second", "-o", "json").objects
+    assert json["artifact_routing"] == {"Model": {"register": True}}
+    assert json["active"] is False
+
+
+def test_the_active_stack_is_set(flowyml: Ask, file: Path) -> None:
+    """Everything else in the file stays, comments as well."""
+    before = file.read_text()
+
+    answer = flowyml("stack", "set", "second")
+
+    assert answer.code == 0
+    assert file.read_text() == before.replace("active_stack: first", "active_stack: second")
+    assert flowyml("stack", "list", "-o", "json").objects[1]["active"]
+
+
+def test_only_a_known_stack_is_set(flowyml: Ask, file: Path) -> None:
+    """A typing error leaves the file as it is."""
+    before = file.read_text()
+
+    answer = flowyml("stack", "set", "secnod")
+
+    assert answer.code == 2
+    assert "did you mean 'second'?" in answer.err
+    assert file.read_text() == before
+
+
+@pytest.mark.usefixtures("file")
+def test_stacks_that_are_right_are_valid(flowyml: Ask, project: Path) -> None:
+    """Each is built, and nothing is made by it."""
+    answer = flowyml("stack", "validate")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.out == "STACK   STATUS\nfirst   ok\nsecond  ok\n"
+    assert [path.name for path in project.iterdir()] == ["flowyml.yaml"]
+
+
+def test_each_stack_that_is_wrong_is_named(flowyml: Ask, file: Path) -> None:
+    """All problems, with their lines; exit code 2."""
+    file.write_text(file.read_text().replace("path: second", "pth: second, phat: x"))
+
+    answer = flowyml("stack", "validate")
+
+    assert answer.code == 2
+    assert answer.out == "STACK  STATUS\nfirst  ok\n"
+    assert answer.err.startswith("Error: the stack 'second': ")
+    assert answer.err.count("flowyml.yaml:5:") == 2
+    assert flowyml("stack", "validate", "first").code == 0
+    listed = flowyml("stack", "validate", "-o", "json").objects
+    assert [stack["status"] for stack in listed] == ["ok", "failed"]
+
+
+@pytest.mark.usefixtures("tracker")
+def test_a_secret_is_never_shown(
+    flowyml: Ask, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Neither the value in the file nor the one from the environment, in any command."""
+    monkeypatch.setenv("TRACKER_TOKEN", "hunter2")
+    (project / "flowyml.yaml").write_text(
+        "stacks:\n  one:\n    experiment_tracker:\n"
+        "      { type: shown, address: here, token: '${TRACKER_TOKEN}' }\n"
+    )
+    for arguments in (
+        ["stack", "show"],
+        ["stack", "show", "-o", "json"],
+        ["stack", "validate"],
+        ["stack", "doctor", "-o", "json"],
+    ):
+        answer = flowyml(*arguments)
+        assert answer.code == 0
+        assert "hunter2" not in answer.out + answer.err
+    assert "token=(hidden)" in flowyml("stack", "show").out
+
+
+@pytest.mark.usefixtures("tracker")
+@pytest.mark.parametrize(
+    ("address", "code", "status", "message", "fix"),
+    [
+        ("here", 0, "ok", "here answers", None),
+        ("there", 1, "failed", "there answers", "start it"),
+        ("broken", 1, "failed", "RuntimeError: it broke", None),
+    ],
+)
+def test_the_doctor_tells_what_each_component_found(
+    flowyml: Ask, project: Path, address: str, code: int, status: str, message: str, fix: str | None
+) -> None:
+    """One that fails while it looks has found something as well."""
+    (project / "flowyml.yaml").write_text(
+        f"stacks:\n  one:\n    experiment_tracker: {{ type: shown, address: {address} }}\n"
+    )
+
+    answer = flowyml("stack", "doctor", "-o", "json")
+
+    assert answer.code == code
+    (found,) = [item for item in answer.objects if item["component"] == "experiment_tracker"]
+    assert (found["status"], found["message"], found["fix"]) == (status, message, fix)
+    assert {item["component"] for item in answer.objects} >= {"artifact_store", "orchestrator"}
+
+
+@pytest.mark.usefixtures("tracker")
+def test_plugins_are_listed_without_being_imported(flowyml: Ask) -> None:
+    """Also one whose module does not exist."""
+    listed = flowyml("plugin", "list", "-o", "json").objects
+
+    mine = [item for item in listed if item["distribution"] == "shown"]
+    assert [(item["role"], item["name"], item["version"]) for item in mine] == [
+        ("experiment_tracker", "broken", "1.5"),
+        ("experiment_tracker", "shown", "1.5"),
+    ]
+    assert "shown_tracker" not in sys.modules
+
+
+@pytest.mark.usefixtures("tracker")
+def test_a_plugin_is_shown_with_its_fields(flowyml: Ask) -> None:
+    """Name, type, default, whether it is a secret, and what the docstring says."""
+    (shown,) = flowyml("plugin", "show", "shown", "-o", "json").objects
+
+    assert shown["distribution"] == "shown"
+    assert shown["fields"] == [
+        {
+            "name": "address",
+            "type": "str",
+            "required": True,
+            "default": None,
+            "secret": False,
+            "doc": "Where it listens.",
+        },
+        {
+            "name": "token",
+            "type": "str | None",
+            "required": False,
+            "default": None,
+            "secret": True,
+            "doc": "Lets us in.",
+        },
+        {
+            "name": "colours",
+            "type": "list[str]",
+            "required": False,
+            "default": "(computed)",
+            "secret": False,
+            "doc": None,
+        },
+    ]
+    assert "address" in flowyml("plugin", "show", "shown").out
+
+
+def test_a_type_of_several_roles_is_shown_for_each(flowyml: Ask) -> None:
+    """``--role`` chooses one of them."""
+    shown = flowyml("plugin", "show", "local", "-o", "json").objects
+    one = flowyml("plugin", "show", "local", "--role", "model_registry", "-o", "json").objects
+
+    assert {item["role"] for item in shown} >= {"artifact_store", "model_registry"}
+    assert [item["role"] for item in one] == ["model_registry"]
+
+
+@pytest.mark.usefixtures("tracker")
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["shwon"], "did you mean 'shown'?"),
+        (["no-such-plugin"], "`flowyml plugin list`"),
+        (["broken"], "No module named 'no_such'"),
+        (["shwon", "--role", "experiment_tracker"], "did you mean 'shown'?"),
+    ],
+)
+def test_a_plugin_that_cannot_be_shown(flowyml: Ask, arguments: list[str], says: str) -> None:
+    """The message says why, or what to install."""
+    answer = flowyml("plugin", "show", *arguments)
+
+    assert answer.code == 2
+    assert says in answer.err
