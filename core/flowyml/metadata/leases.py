@@ -23,6 +23,8 @@ ACQUIRE: Final = """
 # Also after it expired: as long as the row names this owner, nobody else has had the run since.
 RENEW: Final = "UPDATE leases SET expires_at = ? WHERE run_id = ? AND owner = ?"
 
+OWNER: Final = "SELECT owner FROM leases WHERE run_id = ?"
+
 RELEASE: Final = "DELETE FROM leases WHERE run_id = ? AND owner = ?"
 
 
@@ -50,6 +52,11 @@ class LeaseTable:
     def renew(self, run_id: str, owner: str, seconds: float) -> bool:
         """Keep a run for longer; False where another owner has taken it."""
         return self._changed(RENEW, (self._now() + _micros(seconds), run_id, owner), run_id)
+
+    def owner(self, run_id: str) -> str | None:
+        """Return who has a run, or had it last and did not give it back."""
+        row = self.database.row(OWNER, (run_id,))
+        return None if row is None else str(row[0])
 
     def release(self, run_id: str, owner: str) -> bool:
         """Give a run back; False where it is not this owner's."""

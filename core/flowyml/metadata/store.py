@@ -296,6 +296,10 @@ class MetadataStore:
         """Keep a run for this long from now; False where another owner has taken it."""
         return self._leases.renew(run_id, owner, seconds)
 
+    def lease_owner(self, run_id: str) -> str | None:
+        """Return who has a run, or had it last and did not give it back; None where nobody has."""
+        return self._leases.owner(run_id)
+
     def release_lease(self, run_id: str, owner: str) -> bool:
         """Give a run back; False where it is not this owner's."""
         return self._leases.release(run_id, owner)

@@ -18,7 +18,7 @@ from flowyml.stacks.project import Project
 if TYPE_CHECKING:
     from flowyml.pipelines.result import RunResult
 
-__all__ = ["find_pipeline", "run_target"]
+__all__ = ["find_pipeline", "find_reference", "run_target"]
 
 MOST_FILES: Final = 2000
 """How many files of a project are looked into for a name."""
@@ -44,6 +44,23 @@ def find_pipeline(target: str, project: Project) -> Pipeline:
         PipelineError: There is none, there are several, or their file cannot be loaded.
     """
     return _named(target, project) if _is_name(target, project) else _at(target, project)
+
+
+def find_reference(reference: str, project: Project) -> Pipeline:
+    """Find the pipeline that a run wrote down.
+
+    Args:
+        reference: What `Pipeline.reference` returned; a path is relative to the project's folder.
+        project: The project.
+
+    Raises:
+        PipelineError: It is not there any more, or its file cannot be loaded.
+    """
+    place, attribute = _split(reference)
+    file = project.folder / place
+    if not place.endswith(".py"):
+        return find_pipeline(reference, project)
+    return find_pipeline(f"{file}:{attribute}" if attribute else str(file), project)
 
 
 def run_target(
@@ -187,8 +204,7 @@ def _at_entry(name: str, reference: str, project: Project) -> Pipeline:
             f"pipelines: {name} is {reference!r}, which is neither a file nor module:attribute"
         )
         raise PipelineError(message)
-    pipeline: Pipeline = _at(reference, project)
-    return pipeline
+    return find_reference(reference, project)
 
 
 def _is_module(name: str, project: Project) -> bool:

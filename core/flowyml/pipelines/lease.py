@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import threading
+from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
@@ -21,7 +22,31 @@ SECONDS: Final = 30.0
 
 
 def _owner() -> str:
-    return f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(6)}"
+    return f"{_machine()} {os.getpid()} {secrets.token_hex(6)}"
+
+
+def _machine() -> str:
+    """Name where process ids are counted: the machine, or the container."""
+    try:
+        space = str(Path("/proc/self/ns/pid").readlink())
+    except OSError:
+        space = ""
+    return f"{socket.gethostname()}{space}".replace(" ", "")
+
+
+def _is_dead(owner: str) -> bool:
+    """Whether an owner is a process of this machine that has ended without giving its run back."""
+    machine, _, rest = owner.partition(" ")
+    pid = rest.partition(" ")[0]
+    if machine != _machine() or not pid.isdecimal() or os.name != "posix":
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 @define(eq=False)
@@ -51,7 +76,7 @@ class Lease:
         return self._lost.is_set()
 
     def __enter__(self) -> Self:
-        if not self.metadata.acquire_lease(self.run_id, self.owner, self.seconds):
+        if not (self._acquire() or (self._release_dead() and self._acquire())):
             message = (
                 f"another process works on the run {self.run_id}; wait for it to end. If it died, "
                 f"its hold on the run ends within {self.seconds:.0f} s"
@@ -68,6 +93,16 @@ class Lease:
     ) -> None:
         self._over.set()
         self.metadata.release_lease(self.run_id, self.owner)
+
+    def _acquire(self) -> bool:
+        return self.metadata.acquire_lease(self.run_id, self.owner, self.seconds)
+
+    def _release_dead(self) -> bool:
+        """Give the run back for a holder that was killed; nobody has to wait for its lease then."""
+        holder = self.metadata.lease_owner(self.run_id)
+        return bool(
+            holder and _is_dead(holder) and self.metadata.release_lease(self.run_id, holder)
+        )
 
     def _renew(self) -> None:
         while not self._over.wait(self.seconds / 3):

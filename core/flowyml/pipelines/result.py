@@ -57,17 +57,26 @@ class RunResult:
         """Do nothing for a run that is done.
 
         Raises:
-            StepError: A step failed; what it raised is the cause.
+            StepError: A step failed; what it raised in this process is the cause.
             IncompleteRunError: Deliveries are owed, or the run was interrupted.
         """
         if self.success:
             return
         if self.status is RunStatus.FAILED:
-            raise self.error or StepError(f"run {self.run_id} failed", step="")
+            raise self._failure()
         debts = [delivery for delivery in self.deliveries if delivery.is_debt]
         why = f"owes {len(debts)} deliveries" if debts else f"is {self.status}"
         message = f"run {self.run_id} {why}; `flowyml resume {self.run_id}` goes on with it"
         raise IncompleteRunError(message)
+
+    def _failure(self) -> FlowyMLError:
+        error = self.error or StepError(f"run {self.run_id} failed", step="")
+        if error.__cause__ is None:
+            return error
+        # The cause brings its own traceback: the message need not repeat it.
+        short = StepError(str(error).partition("\n")[0], step=getattr(error, "step", ""))
+        short.__cause__ = error.__cause__
+        return short
 
     def __repr__(self) -> str:
         """Show id and status."""

@@ -10,7 +10,7 @@ from flowyml.errors import PipelineError
 from flowyml.metadata.rows import RunRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.context import Context, recordable
-from flowyml.pipelines.finding import find_pipeline
+from flowyml.pipelines.finding import find_reference
 from flowyml.pipelines.graph import Graph
 from flowyml.pipelines.lease import Lease
 from flowyml.pipelines.pipeline import Pipeline
@@ -49,7 +49,8 @@ def resume(
     project = current_project()
     with MetadataStore.open(project.metadata_path) as metadata:
         record = metadata.run(run_id)
-        config = Path(record.config) if record.config else None
+        named = Path(record.config) if record.config else None
+        config = named if named and named.exists() else project.config
         with command_line(record.stack, config), Lease(metadata, record.run_id) as lease:
             return _go_on(record, project, metadata, lease, pipeline, parameters)
 
@@ -115,4 +116,4 @@ def _found(record: RunRecord, project: Project) -> Pipeline:
             "resume it where it lives, with flowyml.pipelines.resume.resume(run_id, pipeline=...)"
         )
         raise PipelineError(message)
-    return find_pipeline(record.reference, project)
+    return find_reference(record.reference, project)

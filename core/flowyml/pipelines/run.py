@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import frozen
 
 from flowyml.artifacts import Parameters
-from flowyml.errors import ConfigurationError, FlowyMLError, PipelineError, StepError
+from flowyml.errors import ConfigurationError, DeliveryError, FlowyMLError, PipelineError, StepError
 from flowyml.metadata.rows import RunRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.context import Context, is_secret, recordable, redact
@@ -24,7 +24,7 @@ from flowyml.pipelines.stored import Outputs
 from flowyml.pipelines.watching import RunObserver, current_observer
 from flowyml.pipelines.workplace import Workplace
 from flowyml.plugins.components import StepExecutor
-from flowyml.records import RunInfo, RunStatus, StepStatus, StepTask
+from flowyml.records import RunInfo, RunStatus, StepOutcome, StepStatus, StepTask
 from flowyml.routing.containers import Leaf
 from flowyml.routing.deliver import Courier
 from flowyml.routing.router import Router
@@ -169,8 +169,8 @@ class Undertaking:
         observer.run_started(self.run, tuple(self.graph.nodes))
         self.stack.hooks.run_started(self.run)
         try:
-            self._log_context(courier)
-            coordinator.run(finished)
+            if not self._log_context(coordinator):
+                coordinator.run(finished)
             return self._close(coordinator, metadata, observer)
         except BaseException as error:
             self._break_off(error, metadata, observer)
@@ -203,12 +203,24 @@ class Undertaking:
             parameters=recordable(self.context.public),
         )
 
-    def _log_context(self, courier: Courier) -> None:
-        """Log the context values as parameters, where somebody tracks them."""
+    def _log_context(self, coordinator: Coordinator) -> bool:
+        """Log the context values as parameters, where somebody tracks them.
+
+        Returns:
+            Whether that failed and a rule says that nothing may go on then.
+        """
         public = self.context.public
-        if public and self.stack.of_role("experiment_tracker"):
-            leaf = Leaf(CONTEXT, Parameters(recordable(public)))
-            courier.deliver_one(CONTEXT, leaf, hooks=("log_parameters",), parents=())
+        if not public or not self.stack.of_role("experiment_tracker"):
+            return False
+        leaf = Leaf(CONTEXT, Parameters(recordable(public)))
+        try:
+            coordinator.workplace.courier.deliver_one(CONTEXT, leaf, hooks=("log_parameters",))
+        except DeliveryError as error:
+            failed = StepOutcome(CONTEXT, StepStatus.FAILED, str(error))
+            coordinator.outcomes[CONTEXT] = failed
+            coordinator.workplace.failures[CONTEXT] = error
+            return True
+        return False
 
     def _close(
         self, coordinator: Coordinator, metadata: MetadataStore, observer: RunObserver

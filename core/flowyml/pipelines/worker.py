@@ -21,7 +21,7 @@ from flowyml.errors import FlowyMLError, PipelineError
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.execution import execute
 from flowyml.pipelines.failures import StepTimeoutError
-from flowyml.pipelines.finding import find_pipeline
+from flowyml.pipelines.finding import find_reference
 from flowyml.pipelines.resume import context_of
 from flowyml.pipelines.workplace import Workplace
 from flowyml.records import RunInfo, StepOutcome, StepStatus, StepTask
@@ -80,7 +80,7 @@ def run_task(task: StepTask) -> tuple[StepOutcome, bool]:
 
 def _workplace(task: StepTask, project: Project, metadata: MetadataStore) -> Workplace:
     record = metadata.run(task.run_id)
-    pipeline = find_pipeline(task.pipeline, project)
+    pipeline = find_reference(task.pipeline, project)
     context = context_of(pipeline, record)
     graph = pipeline.graph(context)
     if task.step not in graph.nodes:

@@ -1,0 +1,267 @@
+"""What goes wrong in a step is told with the user's own lines, and takes nothing else along."""
+
+# ruff: noqa: D103  # a step of a test says by its name what it does
+
+from __future__ import annotations
+
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from flowyml import Metrics, Model, Pipeline, context, secret, step
+from flowyml.errors import StepError
+from flowyml.metadata.store import MetadataStore
+from flowyml.pipelines.result import RunResult
+from flowyml.pipelines.step import Retry, Step
+from flowyml.records import RunStatus, StepStatus
+
+pytestmark = pytest.mark.usefixtures("project")
+
+
+def run(*steps: Step[..., Any], **values: object) -> RunResult:
+    pipeline = Pipeline("test", context=context(**values))
+    for each in steps:
+        pipeline.add_step(each)
+    return pipeline.run()
+
+
+def statuses(result: RunResult) -> dict[str, StepStatus]:
+    return {each.name: each.status for each in result.steps}
+
+
+@step
+def broken() -> int:
+    def inner() -> int:
+        return 1 // 0
+
+    return inner()
+
+
+def test_a_failed_run_raises_nothing() -> None:
+    """The result says that it failed; asking for the status raises, chained to the cause."""
+    result = run(broken)
+
+    assert result.status is RunStatus.FAILED
+    assert not result.success
+    with pytest.raises(StepError, match=r"^step 'broken' raised ZeroDivisionError") as raised:
+        result.raise_for_status()
+    assert isinstance(raised.value.__cause__, ZeroDivisionError)
+
+
+def test_the_traceback_is_that_of_the_user() -> None:
+    """It begins in the step's function and holds no line of ours."""
+    said = str(run(broken).error)
+
+    assert "in broken" in said
+    assert "return 1 // 0" in said
+    assert "execution.py" not in said
+    assert "calling.py" not in said
+
+
+def test_a_failure_is_written_down(metadata: MetadataStore) -> None:
+    """Run and step keep what was raised."""
+    result = run(broken)
+
+    (record,) = metadata.steps(result.run_id)
+    assert record.status is StepStatus.FAILED
+    assert "ZeroDivisionError" in (record.error or "")
+    assert "ZeroDivisionError" in (metadata.run(result.run_id).error or "")
+
+
+def test_only_what_is_downstream_is_skipped() -> None:
+    """Independent steps come to their end; those that take from the failed one do not start."""
+
+    @step
+    def fine() -> int:
+        return 1
+
+    @step
+    def after(broken: int) -> int:
+        return broken
+
+    @step
+    def long_after(after: int, fine: int) -> int:
+        return after + fine
+
+    @step
+    def also_fine(fine: int) -> int:
+        return fine + 1
+
+    result = run(broken, fine, after, long_after, also_fine)
+
+    assert statuses(result) == {
+        "broken": StepStatus.FAILED,
+        "fine": StepStatus.DONE,
+        "after": StepStatus.SKIPPED,
+        "long_after": StepStatus.SKIPPED,
+        "also_fine": StepStatus.DONE,
+    }
+
+
+def test_a_secret_in_an_exception_is_not_shown(metadata: MetadataStore) -> None:
+    """What a step says about its own secret is neither written down nor chained."""
+
+    @step
+    def log_in(password: str) -> int:
+        message = f"wrong password {password}"
+        raise ValueError(message)
+
+    result = run(log_in, password=secret("hunter22"))
+
+    assert "hunter22" not in str(result.error)
+    assert "hunter22" not in str(metadata.steps(result.run_id))
+    assert result.error is not None
+    assert result.error.__cause__ is None
+
+
+def test_leaving_the_interpreter_fails_the_step() -> None:
+    """``sys.exit()`` in a step does not take the process along."""
+
+    @step
+    def leave() -> None:
+        sys.exit(3)
+
+    assert "step 'leave' raised SystemExit: 3" in str(run(leave).error)
+
+
+def test_a_wrong_number_of_values_is_refused() -> None:
+    """A step with two outputs that returns three says both numbers."""
+
+    @step(outputs=["a", "b"])
+    def three() -> Any:
+        return 1, 2, 3
+
+    @step(outputs=["c", "d"])
+    def one() -> Any:
+        return 1
+
+    result = run(three, one)
+
+    errors = [each.error for each in result.steps]
+    assert errors == [
+        "step 'three' has 2 outputs (a, b) but returned 3 values; return one for each",
+        "step 'one' has 2 outputs (c, d) but returned one int; return a tuple of 2",
+    ]
+
+
+def test_a_broken_promise_is_refused() -> None:
+    """A step that promises a model and returns a number is named."""
+
+    @step
+    def train() -> Model:
+        return 1  # type: ignore[return-value]
+
+    assert "step 'train' promises Model for output 'train'" in str(run(train).error)
+
+
+def test_a_value_for_no_output_is_refused() -> None:
+    """``outputs=[]`` promises to return nothing."""
+
+    @step(outputs=[])
+    def notify() -> Any:
+        return 1
+
+    assert "has outputs=[] but returned a int" in str(run(notify).error)
+
+
+def test_a_step_is_tried_again() -> None:
+    """``retry`` counts the further tries; each is written down."""
+    tries: list[int] = []
+
+    @step(retry=2)
+    def flaky() -> int:
+        tries.append(1)
+        if len(tries) < 3:
+            message = "not yet"
+            raise ConnectionError(message)
+        return len(tries)
+
+    result = run(flaky)
+
+    assert result.outputs["flaky"] == 3
+    assert result.steps[0].attempts == 3
+
+
+def test_tries_come_to_an_end() -> None:
+    """After the last try the step has failed."""
+    tries: list[int] = []
+
+    @step(retry=1)
+    def hopeless() -> int:
+        tries.append(1)
+        message = "never"
+        raise ConnectionError(message)
+
+    assert run(hopeless).status is RunStatus.FAILED
+    assert len(tries) == 2
+
+
+def test_only_chosen_exceptions_are_worth_another_try() -> None:
+    """An exception that ``on`` does not name ends the step at once."""
+    tries: list[int] = []
+
+    @step(retry=Retry(5, on=(ConnectionError,)))
+    def typo() -> int:
+        tries.append(1)
+        message = "typo"
+        raise TypeError(message)
+
+    assert run(typo).status is RunStatus.FAILED
+    assert len(tries) == 1
+
+
+def test_what_was_delivered_in_an_earlier_try_is_not_delivered_again() -> None:
+    """The second try of a generator finds what the first one yielded."""
+    tries: list[int] = []
+
+    @step(retry=1)
+    def learn():  # type: ignore[no-untyped-def]  # noqa: ANN202
+        tries.append(1)
+        yield Metrics({"loss": 1.0})
+        if len(tries) == 1:
+            message = "later"
+            raise ConnectionError(message)
+
+    result = run(learn)
+
+    assert [artifact.output for artifact in result.artifacts] == ["learn.yielded", "learn"]
+
+
+def test_a_step_that_takes_too_long_fails() -> None:
+    """A timeout fails the step and says that its thread may be running still."""
+    given_up = threading.Event()
+
+    @step(timeout=0.05)
+    def slow() -> bool:
+        return given_up.wait(30)
+
+    @step
+    def fine() -> int:
+        return 1
+
+    result = run(slow, fine)
+    given_up.set()
+
+    said = str(result.error)
+    assert "step 'slow' took longer than its timeout of 0.05 s" in said
+    assert "may still be running" in said
+    assert statuses(result)["fine"] is StepStatus.DONE
+
+
+def test_a_step_within_its_timeout_is_done() -> None:
+    """What it returns and what it raises come back from its thread."""
+
+    @step(timeout=30)
+    def quick() -> int:
+        return 1
+
+    @step(timeout=30)
+    def wrong() -> int:
+        return 1 // 0
+
+    result = run(quick, wrong)
+
+    assert result.outputs["quick"] == 1
+    assert "ZeroDivisionError" in str(result.error)

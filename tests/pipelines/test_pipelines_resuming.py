@@ -1,0 +1,210 @@
+"""A run that was interrupted or killed goes on where it was, once."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import pytest
+from tests.pipelines.conftest import WriteFile
+
+from flowyml import Pipeline, step
+from flowyml.errors import PipelineError
+from flowyml.metadata.rows import RunRecord
+from flowyml.metadata.store import MetadataStore
+from flowyml.pipelines.finding import find_pipeline
+from flowyml.pipelines.lease import Lease
+from flowyml.pipelines.resume import resume
+from flowyml.records import RunStatus, StepStatus
+from flowyml.stacks.project import Project
+
+FLOW = """
+    import os
+    import sys
+    import threading
+    from pathlib import Path
+
+    from flowyml import Pipeline, context, step
+
+    @step
+    def first(number: int) -> int:
+        with Path("calls").open("a") as calls:
+            calls.write("first ")
+        return number
+
+    @step
+    def second(first: int) -> int:
+        if not Path("go").exists():
+            print("here", flush=True)
+            threading.Event().wait(60)
+        return first + 1
+
+    @step
+    def third(second: int, first: int) -> int:
+        return second + first
+
+    pipeline = Pipeline("long", context=context(number=1))
+    for each in (first, second, third):
+        pipeline.add_step(each)
+
+    if __name__ == "__main__":
+        pipeline.run(parameters={"number": 20})
+"""
+
+
+@pytest.fixture
+def running(project: Project, write_file: WriteFile) -> Iterator[subprocess.Popen[str]]:
+    """Start a process whose run waits in its second step."""
+    write_file("flow.py", FLOW)
+    with ExitStack() as cleanup:
+        process = cleanup.enter_context(
+            subprocess.Popen(
+                [sys.executable, "flow.py"],
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+                cwd=project.folder,
+            )
+        )
+        cleanup.callback(process.kill)
+        assert process.stdout
+        assert process.stdout.readline() == "here\n", process.communicate()[1]
+        yield process
+
+
+def only_run(metadata: MetadataStore) -> RunRecord:
+    """Return the one run that there is."""
+    (record,) = metadata.runs()
+    return record
+
+
+def test_an_interrupted_run_goes_on(
+    running: subprocess.Popen[str], metadata: MetadataStore, project: Project
+) -> None:
+    """Ctrl-C leaves the run as interrupted; resumed, it does not run again what is stored."""
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate()
+    record = only_run(metadata)
+    assert record.status is RunStatus.INTERRUPTED
+    assert "KeyboardInterrupt" in said
+    assert record.reference == "flow.py:pipeline"
+
+    (project.folder / "go").touch()
+    result = resume(record.run_id)
+
+    assert result.success
+    assert result.run_id == record.run_id
+    assert result.outputs["third"] == 41
+    assert (project.folder / "calls").read_text() == "first "
+
+
+def test_a_killed_run_goes_on_at_once(
+    running: subprocess.Popen[str], metadata: MetadataStore, project: Project
+) -> None:
+    """The hold that a killed process had on its run ends with it."""
+    running.kill()
+    running.communicate()
+    record = only_run(metadata)
+    assert record.status is RunStatus.RUNNING
+
+    (project.folder / "go").touch()
+
+    assert resume(record.run_id).outputs["third"] == 41
+    assert (project.folder / "calls").read_text() == "first "
+
+
+@pytest.mark.usefixtures("running")
+def test_a_run_that_goes_on_elsewhere_is_refused(metadata: MetadataStore) -> None:
+    """While its process lives, nobody else works on the run."""
+    with pytest.raises(PipelineError, match="another process works on the run"):
+        resume(only_run(metadata).run_id)
+
+
+def test_a_finished_run_is_left_as_it_is(project: Project, write_file: WriteFile) -> None:
+    """Resuming what is done runs nothing."""
+    write_file("flow.py", FLOW)
+    write_file("go", "")
+    done = find_pipeline("flow.py", project).run()
+
+    again = resume(done.run_id)
+
+    assert again.success
+    assert again.outputs["third"] == 3
+    assert (project.folder / "calls").read_text() == "first "
+
+
+def test_a_failed_step_runs_again(project: Project, write_file: WriteFile) -> None:
+    """What was skipped behind it runs as well."""
+    write_file("flow.py", FLOW.replace("return first + 1", "return {}[first]"))
+    write_file("go", "")
+    failed = find_pipeline("flow.py", project).run()
+    assert failed.status is RunStatus.FAILED
+    write_file("flow.py", FLOW)
+
+    result = resume(failed.run_id)
+
+    assert result.success
+    assert [(each.name, each.status) for each in result.steps] == [
+        ("first", StepStatus.DONE),
+        ("second", StepStatus.DONE),
+        ("third", StepStatus.DONE),
+    ]
+    assert (project.folder / "calls").read_text() == "first "
+
+
+@pytest.mark.usefixtures("project")
+def test_a_pipeline_in_memory_is_resumed_where_it_lives() -> None:
+    """Without a file the pipeline itself has to be given."""
+    broken = [True]
+
+    @step
+    def work() -> int:
+        if broken:
+            message = "not yet"
+            raise ValueError(message)
+        return 1
+
+    pipeline = Pipeline("memory").add_step(work)
+    failed = pipeline.run()
+    broken.clear()
+
+    with pytest.raises(PipelineError, match="lived only in memory"):
+        resume(failed.run_id)
+    assert resume(failed.run_id, pipeline=pipeline).outputs["work"] == 1
+
+
+def test_a_lease_keeps_others_out(metadata: MetadataStore) -> None:
+    """A second holder is refused, and not after the first is gone."""
+    with Lease(metadata, "run-1"), pytest.raises(PipelineError, match="another process works"):
+        Lease(metadata, "run-1").__enter__()
+
+    with Lease(metadata, "run-1") as lease:
+        assert not lease.is_lost
+
+
+def test_a_lease_of_a_dead_process_is_taken(metadata: MetadataStore) -> None:
+    """Only one whose process runs on this machine and has ended is taken before its time."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    mine = Lease(metadata, "run-1").owner
+    dead = mine.replace(f" {os.getpid()} ", f" {process.pid} ")
+    metadata.acquire_lease("run-1", dead, 60)
+    metadata.acquire_lease("run-2", "elsewhere 1 abc", 60)
+
+    with Lease(metadata, "run-1"):
+        assert metadata.lease_owner("run-1") != dead
+    with pytest.raises(PipelineError, match="another process works"):
+        Lease(metadata, "run-2").__enter__()
+
+
+def test_a_lease_is_renewed_and_its_loss_is_noticed(metadata: MetadataStore) -> None:
+    """When somebody else has the run, its former holder knows."""
+    with Lease(metadata, "run-1", seconds=0.1) as lease:
+        metadata.release_lease("run-1", lease.owner)
+        metadata.acquire_lease("run-1", "somebody else", 60)
+        assert lease._lost.wait(30)
+        assert lease.is_lost
