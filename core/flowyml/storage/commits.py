@@ -22,7 +22,7 @@ from flowyml.errors import DeliveryError
 from flowyml.records import Manifest, StoredFile
 from flowyml.storage.buckets import Bucket
 from flowyml.storage.committed import Committed, data_names, read_committed
-from flowyml.storage.intents import noted
+from flowyml.storage.intents import note, sweep
 from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
 
 __all__ = ["LEFTOVER_AGE", "Commit"]
@@ -114,7 +114,7 @@ class Commit:
             raise DeliveryError(message)
 
     def _place(self, committed: Committed | None) -> Manifest:
-        """Put the files into place, then the manifest, then remove what it replaced.
+        """Put the files into place, then the manifest.
 
         Raises:
             FileExistsError: What is committed has changed meanwhile.
@@ -124,21 +124,26 @@ class Commit:
         plain = data_names(self.path, self.manifest, "")
         old = committed.manifest if committed else None
         doomed = data_names(self.path, old) if old else []
-        with noted(self.bucket, self.path, [*plain, *fresh, *doomed]):
-            free = committed is None and self._send(plain)
-            if not free:
-                self._send(fresh)
-            done = attrs.evolve(self.manifest, generation="" if free else fallback)
-            try:
-                self.bucket.swap(
-                    f"{self.path}/{MANIFEST_NAME}",
-                    manifest_bytes(done),
-                    committed.version if committed else None,
-                )
-            except FileExistsError:
-                self.bucket.delete(fresh)  # nobody else knows these names, unlike the plain ones
-                raise
-            self.bucket.delete(doomed)
+        left = note(self.bucket, self.path, [*plain, *fresh, *doomed])
+        free = committed is None and self._send(plain)
+        if not free:
+            self._send(fresh)
+        done = attrs.evolve(self.manifest, generation="" if free else fallback)
+        try:
+            self.bucket.swap(
+                f"{self.path}/{MANIFEST_NAME}",
+                manifest_bytes(done),
+                committed.version if committed else None,
+            )
+        except FileExistsError:
+            self.bucket.delete(fresh)  # nobody else knows these names, unlike the plain ones
+            raise
+        if free:
+            self.bucket.delete([left])
+        else:
+            # What was replaced is kept for a while for those who are reading it, and a plain name
+            # that another writer may be using as well; older leftovers make room instead.
+            sweep(self.bucket, datetime.now(UTC) - LEFTOVER_AGE)
         return done
 
     def _send(self, names: Sequence[str]) -> bool:

@@ -48,8 +48,12 @@ class FilesystemBucket:
 
     def read(self, name: str, limit: int) -> Snapshot:
         """Read a small object; its version is a digest of its content."""
-        with self.filesystem.open(self.address(name), "rb") as file:
-            content: bytes = file.read(limit + 1)
+        try:
+            with self.filesystem.open(self.address(name), "rb") as file:
+                content: bytes = file.read(limit + 1)
+        except (FileExistsError, IsADirectoryError, NotADirectoryError) as cause:
+            # What filesystems say of a name below an object, or of one that is only a folder.
+            raise FileNotFoundError(name) from cause
         if len(content) > limit:
             message = f"{self.uri}/{name} is longer than the {limit} bytes that it may have"
             raise IntegrityError(message)

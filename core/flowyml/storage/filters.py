@@ -7,6 +7,7 @@ opposite order, which the nesting of the wrappers gives by itself.
 
 from __future__ import annotations
 
+import io
 import shutil
 import tempfile
 import weakref
@@ -94,11 +95,12 @@ class _Unfiltered:
         return self.encoded(name)
 
     def encoded(self, name: str) -> BinaryIO:
-        plain = tempfile.SpooledTemporaryFile(_SMALL)  # noqa: SIM115  # given to the caller
-        with self._source.encoded(name) as stored:
-            shutil.copyfileobj(self._decode(stored), plain, PIECE)
-        plain.seek(0)
-        return cast("BinaryIO", plain)
+        with self._source.encoded(name) as stored, self._decode(stored) as decoded:
+            head = io.BytesIO()
+            while head.tell() <= _SMALL and (piece := decoded.read(PIECE)):
+                head.write(piece)
+            head.seek(0)
+            return head if len(head.getbuffer()) <= _SMALL else _on_disk(head, decoded)
 
     def path(self, name: str) -> Path:
         find_file(by_name(self.manifest), name, self.uri)
@@ -112,3 +114,16 @@ class _Unfiltered:
                 shutil.copyfileobj(stored, file, PIECE)
             draft.rename(place)
         return place
+
+
+def _on_disk(head: BinaryIO, rest: BinaryIO) -> BinaryIO:
+    """Return a temporary file, gone when it is closed, with all that two streams have."""
+    file = tempfile.TemporaryFile()  # noqa: SIM115  # given to the caller
+    try:
+        shutil.copyfileobj(head, file, PIECE)
+        shutil.copyfileobj(rest, file, PIECE)
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return cast("BinaryIO", file)

@@ -31,12 +31,12 @@ from flowyml.errors import DeliveryError, FlowyMLError, NotFoundError
 from flowyml.records import Manifest, StoredArtifact
 from flowyml.storage.buckets import Bucket
 from flowyml.storage.commits import LEFTOVER_AGE, Commit
-from flowyml.storage.committed import data_names, read_committed
+from flowyml.storage.committed import Committed, data_names, read_committed
 from flowyml.storage.disks import DiskBucket
 from flowyml.storage.files import StoreRequest
 from flowyml.storage.filters import EncodedSource
 from flowyml.storage.hashing import write_whole
-from flowyml.storage.intents import noted, sweep
+from flowyml.storage.intents import note, sweep
 from flowyml.storage.listing import committed_paths
 from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
 from flowyml.storage.names import STAGING, fault_of_path, is_plain
@@ -140,11 +140,15 @@ class ArtifactFolders:
         with ThreadPoolExecutor(_READ_TOGETHER, "flowyml-list") as threads:
             for start in range(0, len(paths), _READ_AHEAD):
                 some = paths[start : start + _READ_AHEAD]
-                for path, manifest in zip(some, threads.map(self._manifest_at, some), strict=True):
-                    if manifest and f"{path}/{MANIFEST_NAME}" not in nested:
-                        names = data_names(path, manifest)
-                        nested.update(name for name in names if name.endswith(f"/{MANIFEST_NAME}"))
-                        yield StoredArtifact(self._uri_of(path), "", manifest)
+                for path, found in zip(some, threads.map(self._committed_at, some), strict=True):
+                    if found is None or f"{path}/{MANIFEST_NAME}" in nested:
+                        continue  # deleted meanwhile, or a data file of the artifact around it
+                    if found.manifest is None:
+                        warnings.warn(f"not listed: {found.fault}", RuntimeWarning, stacklevel=2)
+                        continue
+                    names = data_names(path, found.manifest)
+                    nested.update(name for name in names if name.endswith(f"/{MANIFEST_NAME}"))
+                    yield StoredArtifact(self._uri_of(path), "", found.manifest)
 
     def delete(self, uri: str) -> bool:
         """Delete an artifact, its manifest first; return whether there was one."""
@@ -153,19 +157,22 @@ class ArtifactFolders:
         if committed is None:
             return False
         names = self._files_of(path, committed.manifest)
-        with noted(self.bucket, path, names):
-            self.bucket.delete([f"{path}/{MANIFEST_NAME}"])
-            self.bucket.delete(names)
+        left = note(self.bucket, path, names)
+        self.bucket.delete([f"{path}/{MANIFEST_NAME}"])
+        self.bucket.delete([*names, left])
         return True
 
     def sweep(self, age: timedelta = LEFTOVER_AGE) -> int:
-        """Remove what killed writers left behind; return how many leftovers there were.
+        """Remove what killed writers left behind, and the files of artifacts that were replaced.
 
         Nothing that is committed is ever touched, nor anything that FlowyML did not put there.
 
         Args:
-            age: Younger leftovers may belong to a writer that still lives. On a local disk a
-                living writer is known by its lock besides.
+            age: Younger leftovers may belong to a writer or a reader that still lives. On a local
+                disk a living writer is known by its lock besides.
+
+        Returns:
+            How many leftovers there were.
         """
         return sweep(self.bucket, datetime.now(UTC) - age)
 
@@ -182,11 +189,8 @@ class ArtifactFolders:
             and not any(name.startswith(f"{other}/") for other in others)
         ]
 
-    def _manifest_at(self, path: str) -> Manifest | None:
-        committed = read_committed(self.bucket, path)
-        if committed and committed.fault:
-            warnings.warn(f"left out of the list: {committed.fault}", RuntimeWarning, stacklevel=2)
-        return committed.manifest if committed else None
+    def _committed_at(self, path: str) -> Committed | None:
+        return read_committed(self.bucket, path)
 
     def _checked(self, path: str) -> str:
         fault = fault_of_path(path)

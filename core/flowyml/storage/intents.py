@@ -4,15 +4,16 @@ Before a writer puts data files where they cannot be seen yet, or takes away tho
 that is no more, it notes their names in the staging folder; afterwards it removes the note. A note
 that stays behind is therefore the list of what may be removed: whatever it names and no committed
 manifest does. Nothing else in a bucket is ever touched, be it FlowyML's or not.
+
+The files of an artifact that was replaced are left over on purpose, for those who are reading them.
 """
 
 from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
-from datetime import UTC, datetime
+from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from attrs import frozen
@@ -22,7 +23,7 @@ from flowyml.storage.committed import data_names, read_committed
 from flowyml.storage.manifests import MOST_BYTES
 from flowyml.storage.names import STAGING, fault_of_path
 
-__all__ = ["noted", "sweep"]
+__all__ = ["note", "sweep"]
 
 _SUFFIX = ".json"
 
@@ -33,20 +34,19 @@ class _Intent:
     names: tuple[str, ...]
 
 
-@contextmanager
-def noted(bucket: Bucket, path: str, names: Iterable[str]) -> Iterator[None]:
-    """Note which objects may be left over; the note stays when the block is left by an error.
+def note(bucket: Bucket, path: str, names: Iterable[str]) -> str:
+    """Note which objects may be left over, and return the name of the note.
+
+    Whoever has left nothing over deletes the note; else `sweep` does what it says in time.
 
     Args:
         bucket: Where they lie.
         path: The artifact that they belong to.
         names: The objects.
     """
-    note = f"{STAGING}/{secrets.token_hex(8)}{_SUFFIX}"
-    content = {"path": path, "names": list(names), "at": datetime.now(UTC).isoformat()}
-    bucket.swap(note, json.dumps(content).encode(), None)
-    yield
-    bucket.delete([note])
+    name = f"{STAGING}/{secrets.token_hex(8)}{_SUFFIX}"
+    bucket.swap(name, json.dumps({"path": path, "names": list(names)}).encode(), None)
+    return name
 
 
 def sweep(bucket: Bucket, before: datetime) -> int:
@@ -59,19 +59,19 @@ def sweep(bucket: Bucket, before: datetime) -> int:
     """
     notes = [one for one in bucket.find(f"{STAGING}/") if one.name.endswith(_SUFFIX)]
     young = [one.name for one in notes if one.modified >= before]
-    kept = {name for note in young for name in _read(bucket, note).names}
+    kept = {used for name in young for used in _read(bucket, name).names}
     removed = 0
-    for note in notes:
-        if note.modified < before:
-            removed += _remove(bucket, _read(bucket, note.name), kept)
-            bucket.delete([note.name])
+    for one in notes:
+        if one.modified < before:
+            removed += _remove(bucket, _read(bucket, one.name), kept)
+            bucket.delete([one.name])
     return removed
 
 
-def _read(bucket: Bucket, note: str) -> _Intent:
+def _read(bucket: Bucket, name: str) -> _Intent:
     """Read a note; a damaged one, or one that names what is not its artifact's, says nothing."""
     try:
-        content: Any = json.loads(bucket.read(note, MOST_BYTES).content)
+        content: Any = json.loads(bucket.read(name, MOST_BYTES).content)
         path, names = str(content["path"]), tuple(map(str, content["names"]))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return _Intent("", ())

@@ -45,7 +45,7 @@ def _fault_of_segments(segments: list[bytes]) -> str | None:
             return f"its segment {segment.decode()!r} leads elsewhere"
         if len(segment) > _LONGEST:
             return f"it has a segment of more than {_LONGEST} bytes"
-    if sum(map(len, segments)) > _LONGEST_PATH:
+    if sum(map(len, segments)) + len(segments) > _LONGEST_PATH:
         return f"it is longer than {_LONGEST_PATH} bytes"
     return None
 
