@@ -108,7 +108,7 @@ def init(*, folder: Path) -> None:
     files = {folder / "flowyml.yaml": CONFIG, folder / "pipeline.py": PIPELINE}
     taken = [str(path) for path in files if path.exists()]
     if taken:
-        message = f"{' and '.join(taken)} already there; nothing was written"
+        message = f"there is a {' and a '.join(taken)} already; nothing was written"
         raise ConfigurationError(message)
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -120,7 +120,7 @@ def init(*, folder: Path) -> None:
     except OSError as cause:
         message = f"the files cannot be written into {folder}: {cause}"
         raise ConfigurationError(message) from cause
-    line("`flowyml run pipeline.py` runs it.")
+    line(f"`flowyml run pipeline.py` in {folder.resolve()} runs it.")
 
 
 def _write_schema(path: Path) -> None:
