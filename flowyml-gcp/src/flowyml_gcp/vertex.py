@@ -16,6 +16,7 @@ from flowyml.errors import ConfigurationError, DeliveryError
 from flowyml.plugins import Component, hookimpl
 from flowyml.records import Check
 from flowyml_gcp.clients import make_client
+from flowyml_gcp.faults import is_transient
 
 __all__ = ["MANAGED", "VertexComponent"]
 
@@ -25,20 +26,6 @@ MANAGED: Final = {"managed-by": "flowyml"}
 PROJECT_VARIABLES: Final = ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
 LOCATION_VARIABLES: Final = ("GOOGLE_CLOUD_LOCATION", "GOOGLE_CLOUD_REGION", "CLOUD_ML_REGION")
 DEFAULT_LOCATION: Final = "us-central1"
-
-TRANSIENT: Final = (
-    "Aborted",
-    "BadGateway",
-    "DeadlineExceeded",
-    "GatewayTimeout",
-    "InternalServerError",
-    "ResourceExhausted",
-    "RetryError",
-    "ServiceUnavailable",
-    "TooManyRequests",
-    "TransportError",
-)
-"""Classes of google.api_core and google.auth whose calls may go through later."""
 
 
 @define(slots=False)
@@ -163,9 +150,7 @@ class VertexComponent(Component):
     @hookimpl
     def is_transient(self, error: Exception) -> bool | None:
         """Go by the class of Google's own exceptions."""
-        names = {cls.__name__ for cls in type(error).__mro__}
-        google = any(cls.__module__.startswith("google.") for cls in type(error).__mro__)
-        return bool(names.intersection(TRANSIENT)) if google else None
+        return is_transient(error)
 
     def diagnose(self) -> Sequence[Check]:
         """Ask for a list, which needs credentials, the API and the permission to read."""

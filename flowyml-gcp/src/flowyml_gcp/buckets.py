@@ -1,0 +1,302 @@
+"""The objects of one bucket of Cloud Storage, as the engine of `flowyml.storage` wants them.
+
+Every write that must not replace anything carries ``ifGenerationMatch``, so the server decides. A
+large file goes up as parts of its own, in parallel, and is composed on the server: the parts that
+an earlier attempt sent are found by their digest and not sent again.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final
+
+from attrs import define, field, frozen
+
+from flowyml.errors import IntegrityError
+from flowyml.records import StoredFile
+from flowyml.storage.buckets import Listed, Snapshot
+from flowyml.storage.hashing import PIECE
+from flowyml.storage.names import STAGING
+
+__all__ = ["GCSBucket"]
+
+PART_SIZE: Final = 16 * 2**20
+"""What goes up in one request; a larger file goes up in parts."""
+
+MOST_PARTS: Final = 32
+"""What Cloud Storage composes in one call."""
+
+TOGETHER: Final = 8
+"""Requests of one file at a time; the client keeps ten connections."""
+
+DIGEST: Final = "flowyml-sha256"
+"""The user metadata that keeps an object's SHA-256."""
+
+FIELDS: Final = "items(name,size,updated),nextPageToken"
+
+
+@frozen
+class _Part:
+    name: str
+    offset: int
+    size: int
+    crc32c: str
+
+
+@define(slots=False, eq=False)
+class GCSBucket:
+    """Objects below a prefix of a bucket; one client, which threads share.
+
+    Attributes:
+        name: The bucket.
+        prefix: Prefix of all names, without slashes around it; empty for the whole bucket.
+        project: Project that is billed for the client's calls.
+        endpoint_url: Another address; over plain ``http`` no credentials are sent.
+        kms_key_name: Key that new objects are encrypted with.
+        storage_class: Storage class of new objects.
+        timeout: Seconds without an answer after which a call is tried again.
+    """
+
+    name: str
+    prefix: str = ""
+    project: str | None = None
+    endpoint_url: str | None = None
+    kms_key_name: str | None = None
+    storage_class: str | None = None
+    timeout: float = field(default=60.0)
+
+    @property
+    def uri(self) -> str:
+        """URI of the root."""
+        return "gs://" + "/".join(part for part in (self.name, self.prefix) if part)
+
+    @cached_property
+    def client(self) -> Any:
+        """The client; making it asks nobody."""
+        from google.auth.credentials import AnonymousCredentials
+        from google.cloud import storage
+
+        if self.endpoint_url and self.endpoint_url.startswith("http://"):
+            return storage.Client(
+                project=self.project or "none",
+                credentials=AnonymousCredentials(),
+                client_options={"api_endpoint": self.endpoint_url},
+            )
+        options = {"api_endpoint": self.endpoint_url} if self.endpoint_url else None
+        return storage.Client(project=self.project, client_options=options)
+
+    @cached_property
+    def _bucket(self) -> Any:
+        return self.client.bucket(self.name)
+
+    def _blob(self, name: str, sha256: str | None = None) -> Any:
+        key = f"{self.prefix}/{name}" if self.prefix else name
+        blob = self._bucket.blob(key, kms_key_name=self.kms_key_name)
+        if sha256:
+            blob.metadata = {DIGEST: sha256}
+            if self.storage_class:
+                blob.storage_class = self.storage_class
+        return blob
+
+    def read(self, name: str, limit: int) -> Snapshot:
+        """Read a small object; its version is its generation."""
+        blob = self._blob(name)
+        with _missing(name):
+            blob.reload(timeout=self.timeout)
+            if blob.size > limit:
+                message = f"{self.uri}/{name} is longer than the {limit} bytes that it may have"
+                raise IntegrityError(message)
+            content = blob.download_as_bytes(
+                if_generation_match=blob.generation, timeout=self.timeout, checksum="crc32c"
+            )
+        return Snapshot(content, str(blob.generation))
+
+    def swap(self, name: str, content: bytes, version: str | None) -> None:
+        """Write a small object if it is in a known state, decided by the server."""
+        blob = self._blob(name)
+        if self.storage_class:
+            blob.storage_class = self.storage_class
+        try:
+            with _taken(name):
+                blob.upload_from_string(
+                    content,
+                    content_type="application/octet-stream",
+                    if_generation_match=int(version or 0),
+                    checksum="crc32c",
+                    timeout=self.timeout,
+                )
+        except FileExistsError:
+            # The client tries again by itself: the first attempt may be what it met.
+            if self._content(name, len(content)) != content:
+                raise
+
+    def _content(self, name: str, limit: int) -> bytes | None:
+        try:
+            return self.read(name, limit).content
+        except (FileNotFoundError, IntegrityError):
+            return None
+
+    def upload(self, name: str, path: Path, file: StoredFile) -> None:
+        """Put a local file into a new object; a large one in parallel parts."""
+        blob = self._blob(name, file.sha256)
+        if file.size > PART_SIZE:
+            self._compose(blob, name, path, file)
+            return
+        with path.open("rb") as content, _taken(name):
+            blob.upload_from_string(
+                content.read(),
+                content_type="application/octet-stream",
+                if_generation_match=0,
+                checksum="crc32c",
+                timeout=self.timeout,
+            )
+
+    def _compose(self, blob: Any, name: str, path: Path, file: StoredFile) -> None:
+        if blob.exists(timeout=self.timeout):
+            raise FileExistsError(name)  # before hours of uploading, not after
+        parts, whole = _parts(path, file)
+        sent = {one.name: one.size for one in self.find(f"{STAGING}/{file.sha256}.")}
+        missing = [part for part in parts if sent.get(part.name) != part.size]
+        with ThreadPoolExecutor(TOGETHER) as threads:
+            for done in [threads.submit(self._send, path, part) for part in missing]:
+                done.result()
+        with _taken(name):
+            blob.content_type = "application/octet-stream"
+            blob.compose(
+                [self._blob(part.name) for part in parts],
+                if_generation_match=0,
+                timeout=self.timeout,
+            )
+        if blob.crc32c != whole:
+            blob.delete(timeout=self.timeout)
+            self.delete([part.name for part in parts])
+            message = f"{self.uri}/{name} came together as other bytes than were sent; try again"
+            raise IntegrityError(message)
+        self.delete([part.name for part in parts])
+
+    def _send(self, path: Path, part: _Part) -> None:
+        with path.open("rb") as content:
+            content.seek(part.offset)
+            blob = self._blob(part.name)
+            blob.crc32c = part.crc32c
+            blob.upload_from_string(
+                content.read(part.size),
+                content_type="application/octet-stream",
+                checksum="crc32c",
+                timeout=self.timeout,
+            )
+
+    def copy(self, source: str, target: str, file: StoredFile) -> None:
+        """Copy an object on the server's side into a new one."""
+        made, token = self._blob(target, file.sha256), None
+        with _missing(source), _taken(target):
+            while True:
+                token, _, _ = made.rewrite(
+                    self._blob(source), token=token, if_generation_match=0, timeout=self.timeout
+                )
+                if token is None:
+                    return
+
+    def sha256(self, name: str) -> str:
+        """Return the kept digest of an object, or read it."""
+        blob = self._blob(name)
+        with _missing(name):
+            blob.reload(timeout=self.timeout)
+            kept: Mapping[str, str] = blob.metadata or {}
+            if DIGEST in kept:
+                return kept[DIGEST]
+            hashed = hashlib.sha256()
+            with blob.open("rb", chunk_size=PIECE) as content:
+                while piece := content.read(PIECE):
+                    hashed.update(piece)
+        return hashed.hexdigest()
+
+    def download(self, name: str, path: Path) -> None:
+        """Get an object into a new local file; a large one in parallel ranges."""
+        from google.cloud.storage import transfer_manager
+
+        blob = self._blob(name)
+        with _missing(name):
+            blob.reload(timeout=self.timeout)
+            if blob.size <= PART_SIZE:
+                blob.download_to_filename(str(path), checksum="crc32c", timeout=self.timeout)
+                return
+            transfer_manager.download_chunks_concurrently(
+                blob,
+                str(path),
+                chunk_size=PART_SIZE,
+                worker_type=transfer_manager.THREAD,
+                max_workers=TOGETHER,
+            )
+
+    def find(self, prefix: str) -> Iterator[Listed]:
+        """List all objects whose names begin with a prefix, page by page."""
+        root = f"{self.prefix}/" if self.prefix else ""
+        for blob in self.client.list_blobs(
+            self.name, prefix=root + prefix, fields=FIELDS, timeout=self.timeout
+        ):
+            yield Listed(blob.name.removeprefix(root), int(blob.size or 0), blob.updated)
+
+    def delete(self, names: Sequence[str]) -> None:
+        """Delete objects; a missing one is no error."""
+        with ThreadPoolExecutor(TOGETHER) as threads:
+            for done in [threads.submit(self._delete, name) for name in names]:
+                done.result()
+
+    def _delete(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError), _missing(name):
+            self._blob(name).delete(timeout=self.timeout)
+
+
+def _parts(path: Path, file: StoredFile) -> tuple[list[_Part], str]:
+    """Cut a file into parts that are named after its content; return the CRC-32C of the whole."""
+    import google_crc32c
+
+    size = max(PART_SIZE, -(-file.size // MOST_PARTS))
+    parts, whole = [], 0
+    with path.open("rb") as content:
+        for offset in range(0, file.size, size):
+            crc, left = 0, min(size, file.size - offset)
+            part = (f"{STAGING}/{file.sha256}.{size}.{offset}", offset, left)
+            while left:
+                piece = content.read(min(PIECE, left))
+                if not piece:
+                    message = f"{path} became shorter while it was stored"
+                    raise IntegrityError(message)
+                crc, whole = google_crc32c.extend(crc, piece), google_crc32c.extend(whole, piece)
+                left -= len(piece)
+            parts.append(_Part(*part, _base64(crc)))
+    return parts, _base64(whole)
+
+
+def _base64(crc: int) -> str:
+    return base64.b64encode(crc.to_bytes(4, "big")).decode()
+
+
+@contextlib.contextmanager
+def _missing(name: str) -> Iterator[None]:
+    """Tell an object that is not there from a bucket that is not there."""
+    from google.api_core.exceptions import NotFound
+
+    try:
+        yield
+    except NotFound as cause:
+        if "bucket does not exist" in str(cause).lower():
+            raise
+        raise FileNotFoundError(name) from cause
+
+
+@contextlib.contextmanager
+def _taken(name: str) -> Iterator[None]:
+    from google.api_core.exceptions import PreconditionFailed
+
+    try:
+        yield
+    except PreconditionFailed as cause:
+        raise FileExistsError(name) from cause

@@ -1,0 +1,211 @@
+"""The store in Cloud Storage: what every store does, and what is special about this one."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import urllib.parse
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import attrs
+import pytest
+from attrs import frozen
+from tests.servers.gcs import make_gcs_bucket, put_gcs_object
+from tests.servers.processes import ServerProcess
+from tests.storage.storage_samples import FILES, contents, put
+from tests.storage.test_storage_behaviour import (
+    TestCopies,
+    TestFailures,
+    TestFinding,
+    TestStoring,
+    TestTakenPaths,
+    TestTogether,
+)
+
+from flowyml.errors import ConfigurationError, DeliveryError
+from flowyml.records import StoredFile
+from flowyml.storage.folders import ArtifactFolders
+from flowyml_gcp import buckets
+from flowyml_gcp.buckets import GCSBucket
+from flowyml_gcp.storage import GCSArtifactStore
+
+__all__ = [
+    "TestCopies",
+    "TestFailures",
+    "TestFinding",
+    "TestStoring",
+    "TestTakenPaths",
+    "TestTogether",
+]
+
+
+@frozen
+class GCSDoor:
+    """The objects below a prefix, by the emulator's own interface."""
+
+    url: str
+    bucket: str
+    prefix: str
+
+    def _address(self, name: str) -> str:
+        quoted = urllib.parse.quote(f"{self.prefix}/{name}", safe="")
+        return f"{self.url}/storage/v1/b/{self.bucket}/o/{quoted}"
+
+    def names(self) -> list[str]:
+        listing = f"{self.url}/storage/v1/b/{self.bucket}/o?prefix={self.prefix}/&maxResults=5000"
+        with urllib.request.urlopen(listing, timeout=10) as response:
+            items = json.load(response).get("items", [])
+        return sorted(item["name"].removeprefix(f"{self.prefix}/") for item in items)
+
+    def read(self, name: str) -> bytes:
+        with urllib.request.urlopen(f"{self._address(name)}?alt=media", timeout=10) as response:
+            content: bytes = response.read()
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        put_gcs_object(self.url, self.bucket, f"{self.prefix}/{name}", content)
+
+    def remove(self, name: str) -> None:
+        request = urllib.request.Request(self._address(name), method="DELETE")
+        with urllib.request.urlopen(request, timeout=10):
+            pass
+
+
+@pytest.fixture
+def store(gcs: ServerProcess) -> Iterator[GCSArtifactStore]:
+    """Return a store below a prefix that nothing else uses."""
+    made = GCSArtifactStore(
+        bucket="models", prefix=uuid.uuid4().hex, project="test", endpoint_url=gcs.url
+    )
+    yield made
+    made.objects.client.close()
+
+
+@pytest.fixture
+def folders(store: GCSArtifactStore) -> ArtifactFolders:
+    """Return its engine."""
+    return store.folders()
+
+
+@pytest.fixture
+def door(gcs: ServerProcess, store: GCSArtifactStore) -> GCSDoor:
+    """Return its back door."""
+    return GCSDoor(gcs.url, "models", store.prefix)
+
+
+@pytest.fixture
+def small_parts(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let files go up in parts of 1 MiB, so that a small one has several."""
+    monkeypatch.setattr(buckets, "PART_SIZE", 2**20)
+    return 2**20
+
+
+def large_file(folder: Path, size: int) -> tuple[Path, StoredFile]:
+    """Write a file of random bytes."""
+    path = folder / "large.bin"
+    path.write_bytes(os.urandom(size))
+    return path, StoredFile("large.bin", size, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_a_flipped_bit_is_found(folders: ArtifactFolders, door: GCSDoor) -> None:
+    """Whatever happened to the bucket, the wrong bytes are not handed out."""
+    stored = put(folders)
+    changed = bytearray(door.read("run-1/model/model.pkl"))
+    changed[3] ^= 1
+    door.write("run-1/model/model.pkl", bytes(changed))
+    with pytest.raises(ValueError, match="SHA-256"):
+        contents(folders.load(stored.uri))
+
+
+def test_a_large_file_goes_up_in_parts(
+    store: GCSArtifactStore, door: GCSDoor, tmp_path: Path, small_parts: int
+) -> None:
+    """It is one object in the end, whole, with its digest, and no part is left."""
+    path, file = large_file(tmp_path, 5 * small_parts + 17)
+    store.objects.upload("big", path, file)
+    assert door.names() == ["big"]
+    assert door.read("big") == path.read_bytes()
+    assert store.objects.sha256("big") == file.sha256
+    store.objects.download("big", tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+    with pytest.raises(FileExistsError):
+        store.objects.upload("big", path, file)
+
+
+def test_a_killed_upload_goes_on(
+    store: GCSArtifactStore, door: GCSDoor, tmp_path: Path, small_parts: int
+) -> None:
+    """The parts that lie there already are not sent again: they are recognised by the content."""
+    path, file = large_file(tmp_path, 4 * small_parts)
+    parts, _ = buckets._parts(path, file)
+    for part in parts[:3]:
+        store.objects._send(path, part)
+    door.write(parts[0].name, b"\0" * part.size)  # would be sent again if it were not skipped
+    with pytest.raises(ValueError, match="other bytes than were sent"):
+        store.objects.upload("big", path, file)
+    assert door.names() == []
+    store.objects.upload("big", path, file)
+    assert door.read("big") == path.read_bytes()
+
+
+def test_one_of_many_writers_wins(store: GCSArtifactStore) -> None:
+    """The server decides, so it holds for any number of machines."""
+
+    def attempt(number: int) -> bool:
+        try:
+            store.objects.swap("commit", str(number).encode(), None)
+        except FileExistsError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(attempt, range(16))).count(True) == 1
+
+
+def test_a_bucket_that_is_missing_is_named_before_anything_runs(gcs: ServerProcess) -> None:
+    """With what to do about it."""
+    store = GCSArtifactStore(bucket="nowhere", project="test", endpoint_url=gcs.url)
+    with pytest.raises(DeliveryError, match=r"gs://nowhere failed.*create it, or correct") as said:
+        store.preflight()
+    assert not said.value.transient
+    bucket, *_ = store.diagnose()
+    assert not bucket.ok
+
+
+def test_a_store_that_works_passes_the_doctor(store: GCSArtifactStore, door: GCSDoor) -> None:
+    """And leaves nothing behind."""
+    store.preflight()
+    assert [check.ok for check in store.diagnose()] == [True, True, True]
+    assert door.names() == []
+
+
+def test_a_server_that_is_not_there_is_transient() -> None:
+    """It may be back when the debts are paid."""
+    bucket = GCSBucket("models", project="test", endpoint_url="http://127.0.0.1:9")
+    store = GCSArtifactStore(bucket="models", project="test", endpoint_url="http://127.0.0.1:9")
+    error = ConnectionResetError()
+    assert store.is_transient(error) is None, "the general rule knows it"
+    assert bucket.uri == "gs://models"
+
+
+def test_a_uri_in_place_of_a_name_is_refused() -> None:
+    """With the two fields that it stands for."""
+    with pytest.raises(ConfigurationError, match="`bucket: NAME` and, for a folder in it"):
+        GCSArtifactStore(bucket="gs://models/prefix")
+
+
+def test_the_emulators_variable_is_obeyed(
+    gcs: ServerProcess, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As by Google's own libraries."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
+    make_gcs_bucket(gcs.url, "by-variable")
+    store = GCSArtifactStore(bucket="by-variable", project="test")
+    stored = put(store.folders())
+    assert contents(store.load_artifact(stored.uri)) == FILES
+    assert attrs.evolve(store, prefix="p").root_uri() == "gs://by-variable/p"
