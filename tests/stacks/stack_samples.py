@@ -10,6 +10,7 @@ from typing import Any, ClassVar, Literal, Self
 from attrs import define, field, frozen, validators
 
 from flowyml.artifacts import Metrics
+from flowyml.errors import ConfigurationError
 from flowyml.plugins import (
     ArtifactStore,
     Component,
@@ -101,6 +102,13 @@ class Registry(ModelRegistry):
         if self.project is None:
             self.project = next((store.project for store in stores), None)
         return self
+
+
+@define(slots=False)
+class Lonely(ModelRegistry):
+    def beside(self, others: Sequence[Component]) -> Self:
+        message = "no store names a project"
+        raise ConfigurationError(message)
 
 
 @define(slots=False)
@@ -219,6 +227,7 @@ _OFFERS: dict[str, dict[str, type[Component]]] = {
         "local": Registry,
         "vertex_model_registry": Registry,
         "sagemaker_model_registry": Registry,
+        "lonely": Lonely,
         "picky": Picky,
         "misspelt": Misspelt,
         "greedy": Greedy,
@@ -243,6 +252,7 @@ def provider(role: str, type_: str, place: str, distribution: str = "samples") -
 CATALOG = Catalog(
     (
         provider("role", "prompt_registry", f"{__name__}:PROMPTS"),
+        provider("model_registry", "gone", "no_such_module:Registry"),
         *(
             provider(role, type_, f"{__name__}:{cls.__name__}")
             for role, offers in _OFFERS.items()

@@ -80,7 +80,7 @@ class _Builder:
         self._extensions()
         rules = self._rules()
         trust = self._trust()
-        cache = self._setting("cache", bool, default=True)
+        cache = self._setting("cache", bool, default=False)
         if self.structurer.problems:
             raise ConfigurationError(*sorted(self.structurer.problems, key=_position))
         return Stack(

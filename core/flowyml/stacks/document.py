@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final, NoReturn
 
+import attrs
 from attrs import define, field
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
@@ -18,6 +19,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
     StreamEndEvent,
 )
+from ruamel.yaml.reader import ReaderError
 
 from flowyml.errors import ConfigurationError, Location, Problem
 from flowyml.stacks.interpolation import Veil
@@ -77,9 +79,13 @@ def _syntax_problem(error: YAMLError, shown: str, veil: Veil, text: str) -> Prob
     place = Location(shown, mark.line + 1, mark.column + 1) if mark else Location(shown)
     if isinstance(error, MarkedYAMLError):
         said = ", ".join(part for part in (error.context, error.problem) if part)
+    elif isinstance(error, ReaderError):
+        before = text[: error.position].split("\n")
+        place = Location(shown, len(before), len(before[-1]) + 1)
+        said = f"the character {chr(error.character)!r} is not allowed"
     else:
         said = str(error).splitlines()[0]
-    lines = text.splitlines()
+    lines = text.split("\n")
     line = lines[place.line - 1] if 0 < place.line <= len(lines) else ""
     tabbed = "\t" in line[: len(line) - len(line.lstrip())]
     hint = "indent with spaces: YAML allows no tabs there" if tabbed else None
@@ -163,6 +169,8 @@ class _Reader:
             if not isinstance(key, ScalarNode):
                 self._refuse("a key has to be text", event)
             value = self._node(next(self.events), depth + 1)
+            if isinstance(value, ScalarNode) and not value.text and not value.quoted:
+                value = attrs.evolve(value, location=key.location)  # nothing has no place
             weight = self._weigh(weight, value, event)
             if key.text == "<<" and not key.quoted:
                 merged += self._merged(value)

@@ -23,9 +23,9 @@ from flowyml.stacks.interpolation import Interpolated
 from flowyml.stacks.nodes import describe, plain_value
 from flowyml.stacks.templates import PathTemplate
 
-__all__ = ["WrongValueError", "make_converter"]
+__all__ = ["LISTS", "MAPPINGS", "WrongValueError", "make_converter"]
 
-_LISTS: Final[Mapping[object, Callable[[Iterable[Any]], Any]]] = {
+LISTS: Final[Mapping[object, Callable[[Iterable[Any]], Any]]] = {
     list: list,
     tuple: tuple,
     set: set,
@@ -37,7 +37,7 @@ _LISTS: Final[Mapping[object, Callable[[Iterable[Any]], Any]]] = {
     collections.abc.Set: frozenset,
     collections.abc.MutableSet: set,
 }
-_MAPPINGS: Final = {
+MAPPINGS: Final = {
     dict,
     collections.abc.Mapping,
     collections.abc.MutableMapping,
@@ -185,7 +185,7 @@ def _is_unset(value: object, parts: list[Any]) -> bool:
 
 
 def _is_list(type_: object) -> bool:
-    return (get_origin(type_) or type_) in _LISTS
+    return (get_origin(type_) or type_) in LISTS
 
 
 def _many(converter: Converter) -> Callable[[Any], Callable[[Any, Any], Any]]:
@@ -200,13 +200,13 @@ def _many(converter: Converter) -> Callable[[Any], Callable[[Any, Any], Any]]:
         element = arguments[0] if arguments else Any
         kinds = arguments if fixed else (element,) * len(value)
         pairs = zip(range(len(value)), value, kinds, strict=True)
-        return _LISTS[origin](_each(converter, pairs, type_).values())
+        return LISTS[origin](_each(converter, pairs, type_).values())
 
     return lambda _: structure
 
 
 def _is_mapping(type_: object) -> bool:
-    return (get_origin(type_) or type_) in _MAPPINGS
+    return (get_origin(type_) or type_) in MAPPINGS
 
 
 def _mapping(converter: Converter) -> Callable[[Any], Callable[[Any, Any], Any]]:

@@ -37,7 +37,7 @@ class Stack:
         roles: The roles that deliver, in the order in which they do: all the built-in ones, and
             those of third parties that this stack fills.
         trust: What may be read although nobody vouches for it; ``pickle`` is all there is.
-        cache: Whether a step that asks for it may be answered from an earlier run.
+        cache: Whether a step that does not say so itself may be answered from an earlier run.
     """
 
     name: str
@@ -47,7 +47,7 @@ class Stack:
     hooks: Hooks = field(repr=False)
     roles: Mapping[str, Role] = field(repr=False)
     trust: frozenset[str] = frozenset()
-    cache: bool = True
+    cache: bool = False
 
     def of_role(self, role: str) -> tuple[str, ...]:
         """Name the components that fill a role; none, one, or several trackers."""
