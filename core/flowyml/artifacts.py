@@ -52,9 +52,12 @@ def _required(artifact: Artifact, _field: attrs.Attribute[Any], value: object) -
         raise ValueError(message)
 
 
-def _own_dict(value: Mapping[str, Any] | None) -> dict[str, Any]:
-    """Copy, so that a caller's later change to its own dict does not reach the artifact."""
-    return dict(value or {})
+def _own_dict(value: Any) -> dict[str, Any]:
+    """Copy, so that a caller's later change to its own dict does not reach the artifact.
+
+    ``{...}``, with which the documentation leaves a dict open, is Python too, and says nothing.
+    """
+    return {} if value == {...} else dict(value or {})
 
 
 @frozen(eq=False)
@@ -77,7 +80,7 @@ class Artifact:
     metadata: dict[str, Any] = field(factory=dict, kw_only=True, converter=_own_dict)
 
     def properties(self) -> dict[str, Any]:
-        """Return the fields that only this type has and that are set, as the manifest keeps them."""
+        """Return the fields that only this type has and that are set, as manifests keep them."""
         common = {a.name for a in attrs.fields(Artifact)}
         own = (a.name for a in attrs.fields(type(self)) if a.name not in common)
         return {name: value for name in own if (value := getattr(self, name)) not in (None, {})}
