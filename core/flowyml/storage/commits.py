@@ -43,6 +43,15 @@ _TRIES = 5
 
 
 @frozen
+class _Job:
+    """A data file, the object that it becomes, and the object that it may be copied from."""
+
+    file: StoredFile
+    name: str
+    source: str
+
+
+@frozen
 class Commit:
     """One artifact on its way into a bucket.
 
@@ -149,42 +158,50 @@ class Commit:
     def _send(self, names: Sequence[str]) -> bool:
         """Put all data files under these names; False when one of them is taken."""
         sources = self.copy_from or [""] * len(names)
-        jobs = list(zip(self.manifest.files, names, sources, strict=True))
-        large = [job for job in jobs if job[0].size > _LARGE]
-        small = [job for job in jobs if job[0].size <= _LARGE]
-        if not all(self._send_one(*job) for job in large):
-            return False
-        if len(small) < 2:  # noqa: PLR2004  # a thread for one file is a detour
-            return all(self._send_one(*job) for job in small)
-        with ThreadPoolExecutor(_TOGETHER, "flowyml-upload") as threads:
-            sending = [threads.submit(self._send_one, *job) for job in small]
-            try:
-                return all([one.result() for one in sending])  # noqa: C419  # all of them end
-            finally:
-                for one in sending:
-                    one.cancel()
+        jobs = [_Job(*job) for job in zip(self.manifest.files, names, sources, strict=True)]
+        small = [job for job in jobs if job.file.size <= _LARGE]
+        large = [job for job in jobs if job.file.size > _LARGE]
+        return self._send_together(small) and all(self._send_together([job]) for job in large)
 
-    def _send_one(self, file: StoredFile, name: str, source: str) -> bool:
+    def _send_together(self, jobs: Sequence[_Job]) -> bool:
+        if len(jobs) > 1:
+            with ThreadPoolExecutor(_TOGETHER, "flowyml-upload") as threads:
+                sending = [threads.submit(self._send_one, job) for job in jobs]
+                try:
+                    taken = [
+                        job for job, one in zip(jobs, sending, strict=True) if not one.result()
+                    ]
+                finally:
+                    for one in sending:
+                        one.cancel()
+        else:
+            taken = [job for job in jobs if not self._send_one(job)]
+        return not taken or self._are_left_by_an_attempt(taken)
+
+    def _send_one(self, job: _Job) -> bool:
+        """Put one file into place; False when its name is taken."""
         try:
-            if not (source and self._copy_one(file, name, source)):
-                self.bucket.upload(name, self.place(file.name), file)
+            if not (job.source and self._copy_one(job)):
+                self.bucket.upload(job.name, self.place(job.file.name), job.file)
         except FileExistsError:
-            return self._is_left_by_an_attempt(file, name)
+            return False
         return True
 
-    def _copy_one(self, file: StoredFile, name: str, source: str) -> bool:
+    def _copy_one(self, job: _Job) -> bool:
         try:
-            self.bucket.copy(source, name, file)
+            self.bucket.copy(job.source, job.name, job.file)
         except FileNotFoundError:  # deleted meanwhile
             return False
         return True
 
-    def _is_left_by_an_attempt(self, file: StoredFile, name: str) -> bool:
-        """Whether a name is taken by the very same content, which an earlier attempt put there."""
-        found = next((one for one in self.bucket.find(name) if one.name == name), None)
-        return (
-            found is not None
-            and found.size == file.size
-            and found.modified > datetime.now(UTC) - _ADOPTED_UNTIL
-            and self.bucket.sha256(name) == file.sha256
+    def _are_left_by_an_attempt(self, jobs: Sequence[_Job]) -> bool:
+        """Whether names are taken by the very same content, which an earlier attempt put there."""
+        there = {one.name: one for one in self.bucket.find(f"{self.path}/")}
+        young = datetime.now(UTC) - _ADOPTED_UNTIL
+        return all(
+            (found := there.get(job.name)) is not None
+            and found.size == job.file.size
+            and found.modified > young
+            and self.bucket.sha256(job.name) == job.file.sha256
+            for job in jobs
         )

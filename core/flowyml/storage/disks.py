@@ -185,8 +185,7 @@ class DiskBucket:
             with locked(folder):
                 yield folder
         finally:
-            # After a commit it has been renamed away.
-            if os.path.lexists(folder):
+            if os.access(folder, os.F_OK):  # after a commit it has been renamed away
                 shutil.rmtree(folder)
 
     def publish(self, folder: str, path: str) -> bool:
@@ -205,13 +204,14 @@ class DiskBucket:
             try:
                 os.rename(folder, target)  # noqa: PTH104
             except FileNotFoundError:  # no parent yet, or it was just emptied and removed
-                os.makedirs(os.path.dirname(target), exist_ok=True)  # noqa: PTH103, PTH120
+                _make_folder(target.rpartition("/")[0])
             except OSError as error:
                 if error.errno in _TAKEN:
                     return False
                 raise
             else:
-                self._settle_folder(os.path.dirname(target))  # noqa: PTH120
+                if self.fsync:
+                    self._settle_folder(os.path.dirname(target))  # noqa: PTH120
                 return True
         message = f"{target} cannot be made: its folder is removed again and again"
         raise DeliveryError(message, transient=True)
@@ -280,6 +280,15 @@ def refuse_links(root: str, name: str) -> None:
         if stat.S_ISLNK(mode):
             message = f"{place} is a symbolic link, which may lead out of the store; remove it"
             raise DeliveryError(message)
+
+
+def _make_folder(folder: str) -> None:
+    try:
+        os.mkdir(folder)  # noqa: PTH102  # one call where the one above it is there
+    except FileNotFoundError:
+        os.makedirs(folder, exist_ok=True)  # noqa: PTH103
+    except FileExistsError:
+        return
 
 
 def _link(source: str, target: str) -> None:

@@ -13,7 +13,7 @@ A bucket below its root::
 
 from __future__ import annotations
 
-import io
+import os
 import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
@@ -298,15 +298,29 @@ class LocalFolders(ArtifactFolders):
         Raises:
             DeliveryError: Another artifact lies at the path, the path is none, or the disk refuses.
         """
-        try:
+        what = f"{request.manifest.name!r} cannot be stored at {self.uri}/{request.path}"
+        with _explained(what):
             return super().store(request, key=key)
-        except FlowyMLError:
-            raise
-        except OSError as cause:
-            message = (
-                f"{request.manifest.name!r} cannot be stored at {self.uri}/{request.path}: {cause}"
-            )
-            raise DeliveryError(message) from cause
+
+    def load(self, uri: str) -> EncodedSource:
+        """Open a committed artifact.
+
+        Raises:
+            NotFoundError: None is committed there.
+            IntegrityError: Its manifest is damaged, forged or of a newer layout.
+            DeliveryError: The disk refuses.
+        """
+        with _explained(f"{uri} cannot be read"):
+            return super().load(uri)
+
+    def delete(self, uri: str) -> bool:
+        """Delete an artifact, its manifest first; return whether there was one.
+
+        Raises:
+            DeliveryError: The disk refuses.
+        """
+        with _explained(f"{uri} cannot be deleted"):
+            return super().delete(uri)
 
     def sweep(self, age: timedelta = LEFTOVER_AGE) -> int:
         """Remove what killed writers left behind, in the staging folder as well."""
@@ -323,8 +337,11 @@ class LocalFolders(ArtifactFolders):
         sink: StagingSink,
         request: StoreRequest,
     ) -> Manifest:
-        with io.FileIO(f"{folder}/{MANIFEST_NAME}", "xb") as file:
-            write_whole(file.fileno(), memoryview(manifest_bytes(manifest)))
+        file = os.open(f"{folder}/{MANIFEST_NAME}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
+        try:
+            write_whole(file, memoryview(manifest_bytes(manifest)))
+        finally:
+            os.close(file)
         if self.bucket.publish(folder, path):
             return manifest
         return super()._commit(path, manifest, folder, sink, request)
@@ -332,8 +349,10 @@ class LocalFolders(ArtifactFolders):
     def _intact(self, path: str, manifest: Manifest) -> bool:
         """Tell whether all files have their length, which after a power cut they may not."""
         for file, name in zip(manifest.files, data_names(path, manifest), strict=True):
-            found = next((one for one in self.bucket.find(name) if one.name == name), None)
-            if found is None or found.size != file.size:
+            try:
+                if os.lstat(self.bucket.address(name)).st_size != file.size:
+                    return False
+            except FileNotFoundError:
                 return False
         return True
 
@@ -351,3 +370,15 @@ class LocalFolders(ArtifactFolders):
         if "%" in uri and uri.startswith(start):
             uri = start + unquote(uri.removeprefix(start))
         return super()._path_of(uri)
+
+
+@contextmanager
+def _explained(what: str) -> Iterator[None]:
+    """Say what cannot be done when the operating system refuses it."""
+    try:
+        yield
+    except FlowyMLError:
+        raise
+    except OSError as cause:
+        message = f"{what}: {cause}"
+        raise DeliveryError(message) from cause
