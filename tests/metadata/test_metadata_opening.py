@@ -142,7 +142,7 @@ def _cut_in_the_header(path: Path) -> None:
         (_as_folder, "cannot be opened; make sure that it is a file"),
         (_of_another_program, "of another program.*move it away"),
         (_of_a_marked_program, "of another program.*move it away"),
-        (_newer, "schema version 99.*knows up to 2.*pip install --upgrade flowyml"),
+        (_newer, "schema version 99.*knows up to 3.*pip install --upgrade flowyml"),
         (_truncated, "is damaged; restore it from a backup"),
         (_cut_in_the_header, "is damaged; restore it from a backup"),
     ],

@@ -14,6 +14,7 @@ __all__ = [
     "DeliveryRecord",
     "LineageEdge",
     "ModelEvent",
+    "ResultRecord",
     "RunRecord",
     "StepRecord",
 ]
@@ -145,6 +146,24 @@ class DeliveryRecord:
     def is_debt(self) -> bool:
         """Whether the run owes it: neither done, nor skipped, nor waiting for a person."""
         return self.status in {DeliveryStatus.PENDING, DeliveryStatus.FAILED} and not self.waits_for
+
+
+@frozen
+class ResultRecord:
+    """What a step gave for one state of its code, its inputs and its context values.
+
+    Attributes:
+        key: Digest of all the parts.
+        parts: For everything that the result depends on its digest, by a name that people read.
+        run_id: Run whose outputs are the result.
+    """
+
+    key: str
+    pipeline: str
+    step: str
+    run_id: str
+    parts: dict[str, Any]
+    created_at: datetime
 
 
 @frozen

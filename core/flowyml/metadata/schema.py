@@ -167,7 +167,26 @@ HISTORY: Final = (
 COLLECTED: Final = ("ALTER TABLE artifacts ADD COLUMN collected_at INTEGER",)
 """What `flowyml artifact gc` deleted keeps its row: it stays in the lineage of what is left."""
 
-MIGRATIONS: Final[Migrations] = ((*RUNS, *ARTIFACTS, *DELIVERIES, *HISTORY), COLLECTED)
+RESULTS: Final = (
+    """
+    CREATE TABLE results (
+        id INTEGER PRIMARY KEY,
+        key TEXT NOT NULL UNIQUE,
+        pipeline TEXT NOT NULL,
+        step TEXT NOT NULL,
+        run_id TEXT NOT NULL REFERENCES runs (run_id),
+        parts TEXT NOT NULL,
+        created_at INTEGER NOT NULL
+    )
+    """,
+    "CREATE INDEX results_by_step ON results (pipeline, step)",
+)
+
+MIGRATIONS: Final[Migrations] = (
+    (*RUNS, *ARTIFACTS, *DELIVERIES, *HISTORY),
+    COLLECTED,
+    RESULTS,
+)
 
 
 PROBE: Final = "DELETE FROM leases WHERE 0"

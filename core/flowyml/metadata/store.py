@@ -18,11 +18,13 @@ from flowyml.metadata.history import HistoryTable
 from flowyml.metadata.leases import LeaseTable
 from flowyml.metadata.lineage import LineageTable
 from flowyml.metadata.references import References
+from flowyml.metadata.results import ResultTable
 from flowyml.metadata.rows import (
     ArtifactRecord,
     DeliveryRecord,
     LineageEdge,
     ModelEvent,
+    ResultRecord,
     RunRecord,
     StepRecord,
 )
@@ -56,6 +58,7 @@ class MetadataStore:
     _deliveries: DeliveryTable
     _leases: LeaseTable
     _history: HistoryTable
+    _results: ResultTable
     _clock: Callable[[], datetime]
 
     @classmethod
@@ -83,6 +86,7 @@ class MetadataStore:
             DeliveryTable(database),
             LeaseTable(database, clock),
             HistoryTable(database),
+            ResultTable(database),
             clock,
         )
 
@@ -315,3 +319,15 @@ class MetadataStore:
     def verify_history(self, model: str) -> int | None:
         """Return the sequence of the first entry that is missing or wrong; None if all is well."""
         return self._history.verify(model)
+
+    def add_result(self, result: ResultRecord) -> None:
+        """Keep what a step gave; it takes the place of an earlier result with the same key."""
+        self._results.add(result)
+
+    def result(self, key: str) -> ResultRecord | None:
+        """Return what a step gave for this key, if it is known."""
+        return self._results.get(key)
+
+    def newest_result(self, pipeline: str, step: str) -> ResultRecord | None:
+        """Return what a step gave last, if that is known."""
+        return self._results.newest(pipeline, step)

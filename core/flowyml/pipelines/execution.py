@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from flowyml.errors import FlowyMLError, StepError
+from flowyml.pipelines.cache import recall, remember, wants_cache
 from flowyml.pipelines.calling import call
 from flowyml.pipelines.context import redact
 from flowyml.pipelines.failures import StepTimeoutError, step_failure, trimmed
@@ -23,6 +24,8 @@ from flowyml.routing.containers import Leaf, join, take_apart
 
 __all__ = ["execute"]
 
+KEPT = frozenset({StepStatus.STORED, StepStatus.DONE})
+
 
 def execute(task: StepTask, workplace: Workplace) -> StepOutcome:
     """Execute a step and write down how it ended.
@@ -34,7 +37,6 @@ def execute(task: StepTask, workplace: Workplace) -> StepOutcome:
     Raises:
         KeyboardInterrupt: The user wants no more of it; the step may be resumed.
     """
-    workplace.metadata.start_step(task.run_id, task.step)
     try:
         return StepOutcome(task.step, _work(workplace.graph.nodes[task.step], workplace))
     except Exception as failure:  # noqa: BLE001  # a step's failure is its outcome
@@ -68,8 +70,38 @@ def _told(step: str, failure: Exception, workplace: Workplace) -> str:
 
 def _work(node: Node, workplace: Workplace) -> StepStatus:
     supplies = workplace.supplies(node)
-    returned = _tried(node, supplies, workplace)
-    values = _outputs(node, returned)
+    if not wants_cache(node, workplace):
+        returned, _ = _tried(node, supplies, workplace)
+        return _deliver(node, _outputs(node, returned), supplies, workplace)
+    recalled = recall(node, supplies, workplace)
+    if recalled.values is not None:
+        status = _deliver(node, recalled.values, supplies, workplace)
+        _note(node, status, recalled.note, workplace, cached_from=recalled.run_id)
+        return status
+    returned, delivered = _tried(node, supplies, workplace)
+    status = _deliver(node, _outputs(node, returned), supplies, workplace)
+    if status in KEPT:
+        note = remember(node, recalled, workplace, delivered=delivered)
+        _note(node, status, note, workplace)
+    return status
+
+
+def _note(
+    node: Node,
+    status: StepStatus,
+    note: str,
+    workplace: Workplace,
+    cached_from: str | None = None,
+) -> None:
+    workplace.metadata.set_step_status(
+        workplace.run.run_id, node.name, status, note=note, cached_from=cached_from
+    )
+
+
+def _deliver(
+    node: Node, values: Sequence[object], supplies: Supplies, workplace: Workplace
+) -> StepStatus:
+    """Deliver the outputs of a step and hand them on to the steps that take them."""
     leaves = {
         output.name: take_apart(value, output.annotation, step=node.name, output=output.name)
         for output, value in zip(node.step.outputs, values, strict=True)
@@ -77,10 +109,10 @@ def _work(node: Node, workplace: Workplace) -> StepStatus:
     delivered = workplace.courier.route_step(
         node.name, list(chain.from_iterable(leaves.values())), supplies.parents
     )
-    ids = {record.output: record.artifact_id for record in delivered.artifacts}
+    records = {record.output: record for record in delivered.artifacts}
     for name, parts in leaves.items():
-        made = tuple(ids[leaf.output] for leaf in parts if leaf.output in ids)
-        workplace.handover.give(name, Made(_live(parts), made), node.consumers.get(name, 0))
+        stored = tuple(records[leaf.output] for leaf in parts if leaf.output in records)
+        workplace.handover.give(name, Made(_live(parts), stored), node.consumers.get(name, 0))
     return delivered.status
 
 
@@ -93,10 +125,15 @@ def _live(parts: Sequence[Leaf]) -> object:
     return join(whole.shape, values.__getitem__)
 
 
-def _tried(node: Node, supplies: Supplies, workplace: Workplace) -> object:
-    """Call the step's function as often as its ``retry`` allows."""
+def _tried(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object, bool]:
+    """Call the step's function as often as its ``retry`` allows.
+
+    Returns:
+        What it returned, and whether it delivered anything else.
+    """
     retry, failures = node.step.retry, 0
     while True:
+        workplace.metadata.start_step(workplace.run.run_id, node.name)
         try:
             return _called(node, supplies, workplace)
         except StepTimeoutError:
@@ -106,14 +143,14 @@ def _tried(node: Node, supplies: Supplies, workplace: Workplace) -> object:
             if failures > retry.times or not isinstance(failure.__cause__, retry.on):
                 raise
         time.sleep(retry.pause(failures))
-        workplace.metadata.start_step(workplace.run.run_id, node.name)
 
 
-def _called(node: Node, supplies: Supplies, workplace: Workplace) -> object:
+def _called(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object, bool]:
     deliveries = Deliveries(workplace, node.name, supplies.parents)
     token = CURRENT.set(deliveries)
     try:
-        return call(node.step, supplies.arguments, deliveries.on_yield)
+        returned = call(node.step, supplies.arguments, deliveries.on_yield)
+        return returned, deliveries.used
     except (KeyboardInterrupt, StepTimeoutError):
         raise
     except BaseException as error:  # a step may even call sys.exit()

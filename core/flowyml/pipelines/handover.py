@@ -6,6 +6,8 @@ from threading import Lock
 
 from attrs import define, field, frozen
 
+from flowyml.metadata.rows import ArtifactRecord
+
 __all__ = ["Handover", "Made"]
 
 
@@ -15,11 +17,11 @@ class Made:
 
     Attributes:
         value: The object itself.
-        artifacts: Ids of the artifacts that it was stored as.
+        records: The artifacts that it was stored as; none where storing it is still owed.
     """
 
     value: object
-    artifacts: tuple[int, ...]
+    records: tuple[ArtifactRecord, ...]
 
 
 @define(eq=False)

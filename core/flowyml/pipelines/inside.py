@@ -65,6 +65,11 @@ class Deliveries:
         if value is not None:
             self.deliver(value, "yielded")
 
+    @property
+    def used(self) -> bool:
+        """Whether anything was delivered."""
+        return bool(self._names)
+
     def close(self) -> None:
         """Take nothing more: the try is over."""
         self._open = False

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from attrs import field, frozen
 
 from flowyml.metadata.rows import ArtifactRecord
@@ -24,11 +26,17 @@ class Supplies:
 
     Attributes:
         arguments: For the function.
-        parents: Ids of the artifacts among them.
+        records: The artifacts among them, by parameter.
     """
 
     arguments: Arguments
-    parents: tuple[int, ...]
+    records: Mapping[str, tuple[ArtifactRecord, ...]]
+
+    @property
+    def parents(self) -> tuple[int, ...]:
+        """Ids of the artifacts that the step's outputs are made from."""
+        ids = (record.artifact_id for records in self.records.values() for record in records)
+        return tuple(dict.fromkeys(ids))
 
 
 @frozen(eq=False)
@@ -61,19 +69,19 @@ class Workplace:
         """Gather what a step is called with; what was not made here is loaded."""
         positional: list[object] = []
         named: dict[str, object] = {}
-        parents: list[int] = []
+        records: dict[str, tuple[ArtifactRecord, ...]] = {}
         for taken in node.inputs:
             if taken.kind == "context":
                 value = self.context[taken.name]
             else:
                 made = self.handover.take(taken.name) or self._loaded(taken.name)
                 value = made.value
-                parents += made.artifacts
+                records[taken.parameter] = made.records
             if taken.positional:
                 positional.append(value)
             else:
                 named[taken.parameter] = value
-        return Supplies(Arguments(positional, named), tuple(dict.fromkeys(parents)))
+        return Supplies(Arguments(positional, named), records)
 
     def give_up(self, step: str) -> None:
         """Let go of what is kept for a step that will not run."""
@@ -84,7 +92,7 @@ class Workplace:
     def _loaded(self, output: str) -> Made:
         artifacts = self.artifacts(output)
         value = Reader(self.stack, self.metadata).output(output, artifacts)
-        return Made(value, tuple(record.artifact_id for record in artifacts.values()))
+        return Made(value, tuple(artifacts.values()))
 
     def artifacts(self, output: str) -> dict[str, ArtifactRecord]:
         """Return what an output was stored as: itself and its elements."""

@@ -1,0 +1,217 @@
+"""A step that asks for it is answered from an earlier run, as long as nothing has changed."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from textwrap import dedent
+
+import pytest
+from tests.pipelines.conftest import WriteFile
+
+from flowyml.pipelines.finding import find_pipeline
+from flowyml.pipelines.result import RunResult
+from flowyml.records import DeliveryStatus, StepStatus
+from flowyml.stacks.active import current_project
+
+HELPER = """
+    FACTOR = 2
+
+    def scaled(value):
+        return value * FACTOR
+"""
+
+FLOW = """
+    import logging
+    from pathlib import Path
+
+    import helper
+    from flowyml import Dataset, Metrics, Model, Pipeline, context, step
+
+    LOG = logging.getLogger("flow")
+
+    @step(outputs=["data"])
+    def load(rows: int) -> Dataset:
+        return Dataset(list(range(rows)), metadata={"source": "a"})
+
+    @step(cache=True, outputs=["model", "metrics"])
+    def train(data: Dataset, lr: float) -> tuple[Model, Metrics]:
+        # a comment
+        LOG.info("training")
+        with Path("calls").open("a") as calls:
+            calls.write("x")
+        score = helper.scaled(len(data.data) * lr)
+        return Model(score, name="scored"), {"score": score}
+
+    pipeline = Pipeline("cached", context=context(rows=2, lr=0.5))
+    pipeline.add_step(load).add_step(train)
+"""
+
+Run = Callable[..., RunResult]
+
+
+@pytest.fixture
+def run(write_file: WriteFile) -> Run:
+    """Give a function that runs the pipeline as it is written by then."""
+    write_file("helper.py", HELPER)
+    write_file("flow.py", FLOW)
+
+    def go(**parameters: object) -> RunResult:
+        result = find_pipeline("flow.py", current_project()).run(parameters=parameters)
+        result.raise_for_status()
+        return result
+
+    return go
+
+
+def calls() -> int:
+    """Return how often the cached step was called."""
+    return len((current_project().folder / "calls").read_text())
+
+
+def note(result: RunResult) -> str:
+    """Return what is noted of the cached step."""
+    return result.steps[1].note or ""
+
+
+def test_an_unchanged_step_is_not_run_again(run: Run) -> None:
+    """Its outputs are those of the earlier run, and the run says so."""
+    first = run()
+    second = run()
+
+    assert calls() == 1
+    assert second.outputs["metrics"] == first.outputs["metrics"]
+    assert second.steps[1].status is StepStatus.DONE
+    assert second.steps[1].cached_from == first.run_id
+    assert second.steps[1].attempts == 0
+    assert note(first) == "not cached: there is no earlier result"
+    assert "are those of run" in note(second)
+
+
+def test_a_hit_is_delivered_as_a_run_would_deliver(run: Run) -> None:
+    """Each output is stored and registered in the new run, under the new run's id."""
+    run()
+    second = run()
+
+    done = [each for each in second.deliveries if each.status is DeliveryStatus.DONE]
+    assert [(each.output, each.hook) for each in done if each.step == "train"] == [
+        ("model", "store_artifact"),
+        ("model", "register_model"),
+        ("metrics", "store_artifact"),
+    ]
+    assert all(second.run_id in artifact.uri for artifact in second.artifacts)
+
+
+def test_a_comment_changes_nothing(run: Run, write_file: WriteFile) -> None:
+    """Layout and comments are not what a result depends on."""
+    run()
+    write_file("flow.py", FLOW.replace("# a comment", "# another comment\n"))
+    run()
+
+    assert calls() == 1
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "what"),
+    [
+        ("LOG.info", "LOG.debug", "its code"),
+        ('"source": "a"', '"source": "b"', "the input 'data'"),
+        ("rows=2", "rows=3", "the input 'data'"),
+        ("lr=0.5", "lr=0.6", "the context value 'lr'"),
+        ('"metrics"]', '"scores"]', "its code"),
+    ],
+)
+def test_what_changed_is_told(
+    old: str, new: str, what: str, run: Run, write_file: WriteFile
+) -> None:
+    """Code, inputs with their metadata, and context values each make a new result."""
+    first = run()
+    write_file("flow.py", FLOW.replace(old, new))
+    second = run()
+
+    assert calls() == 2
+    assert note(second) == f"not cached: changed since run {first.run_id}: {what}"
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [HELPER.replace("FACTOR = 2", "FACTOR = 3"), HELPER.replace("value *", "1 + value *")],
+    ids=["constant", "function"],
+)
+def test_project_functions_that_it_calls_count(
+    changed: str, run: Run, write_file: WriteFile
+) -> None:
+    """The source of a function in another module, and the constants it uses, are part of it."""
+    run()
+    write_file("helper.py", changed)
+
+    del sys.modules["helper"]
+    result = run()
+
+    assert calls() == 2
+    assert note(result).endswith("its code")
+
+
+def test_what_cannot_be_compared_is_not_cached(run: Run, write_file: WriteFile) -> None:
+    """A step that uses an object whose content is not known always runs, and says why."""
+    unknown = FLOW.replace("LOG = ", "HANDLE = object()\n    LOG = ")
+    write_file("flow.py", unknown.replace("# a comment", "assert HANDLE"))
+    run()
+    result = run()
+
+    assert calls() == 2
+    assert note(result) == ("not cached: it uses 'HANDLE', a object whose content is not known")
+
+
+def test_a_step_that_delivers_while_it_runs_is_not_cached(run: Run, write_file: WriteFile) -> None:
+    """What it delivers by a call would be missing from a result that is used again."""
+    calling = FLOW.replace("# a comment", "import flowyml; flowyml.store_artifact(1, name='a')")
+    write_file("flow.py", calling)
+    run()
+    result = run()
+
+    assert calls() == 2
+    assert note(result) == "not cached: it delivers while it runs"
+
+
+def test_a_result_that_is_gone_is_made_again(run: Run) -> None:
+    """An artifact that was deleted since is no hit."""
+    first = run()
+    folder = current_project().state / "artifacts" / first.run_id / "model"
+    for path in folder.iterdir():
+        path.unlink()
+    result = run()
+
+    assert calls() == 2
+    assert note(result).startswith(f"not cached: the result of run {first.run_id} cannot be read")
+
+
+def test_nothing_is_cached_unless_asked(run: Run, write_file: WriteFile) -> None:
+    """Without ``cache`` a step runs every time, and nothing is noted of it."""
+    write_file("flow.py", FLOW.replace("cache=True, ", ""))
+    run()
+    result = run()
+
+    assert calls() == 2
+    assert note(result) == ""
+
+
+def test_a_stack_asks_for_all_its_steps(run: Run, write_file: WriteFile) -> None:
+    """``cache: true`` in the stack holds for each step that does not say otherwise."""
+    write_file("flowyml.yaml", dedent("stacks: { one: { cache: true } }"))
+    write_file("flow.py", FLOW.replace("cache=True, ", ""))
+    run()
+    result = run()
+
+    assert calls() == 1
+    assert [step.cached_from is not None for step in result.steps] == [True, True]
+
+
+def test_a_step_declines_what_its_stack_asks_for(run: Run, write_file: WriteFile) -> None:
+    """``@step(cache=False)`` runs every time."""
+    write_file("flowyml.yaml", dedent("stacks: { one: { cache: true } }"))
+    write_file("flow.py", FLOW.replace("cache=True", "cache=False"))
+    run()
+    run()
+
+    assert calls() == 2
