@@ -262,6 +262,9 @@ class TestFailures:
 
         with pytest.raises(SerializationError, match="written twice"):
             folders.store(StoreRequest("p", DRAFT, twice), key=None)
+        for names in (("a", "a/b"), ("a/b", "a"), ("a", "a/b/c")):
+            with pytest.raises(SerializationError, match="another file's"):
+                put(folders, files=dict.fromkeys(names, b""))
 
     def test_nothing_written_is_an_error(self, folders: ArtifactFolders, tmp_path: Path) -> None:
         """A library that was given a path and wrote elsewhere, or a link to elsewhere."""

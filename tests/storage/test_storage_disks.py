@@ -194,6 +194,7 @@ def test_a_store_may_wait_for_the_disk(tmp_path: Path) -> None:
     put(folders)
     stored = put(folders, files={"x": b"1"}, overwrite=True)
     assert contents(folders.load(stored.uri)) == {"x": b"1"}
+    assert folders.delete(stored.uri)
 
 
 def test_old_leftovers_are_removed_and_young_ones_kept(tmp_path: Path) -> None:

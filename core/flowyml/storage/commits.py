@@ -28,7 +28,10 @@ from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
 __all__ = ["LEFTOVER_AGE", "Commit"]
 
 LEFTOVER_AGE: Final = timedelta(days=1)
-"""From this age on, what was never committed counts as left by a killed writer."""
+"""From this age on, what was never committed counts as left by a killed writer.
+
+No single artifact may take longer to go up.
+"""
 
 _ADOPTED_UNTIL = LEFTOVER_AGE / 2
 """Younger files of a killed writer are taken over: nothing removes them before the commit."""

@@ -83,6 +83,7 @@ class DiskBucket:
         draft = f"{self._staging()}/{secrets.token_hex(8)}.draft"
         with open(draft, "xb") as file:  # noqa: PTH123  # as everywhere here
             file.write(content)
+            file.flush()
             self._settle(file.fileno())
         try:
             os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
@@ -93,7 +94,7 @@ class DiskBucket:
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(draft)  # noqa: PTH108
-        self._settle_folder(os.path.dirname(place))  # noqa: PTH120
+        self._settle_above(name)
 
     def _replace(self, draft: str, place: str, name: str, version: str) -> None:
         with locked(os.path.dirname(place)):  # noqa: PTH120
@@ -199,7 +200,7 @@ class DiskBucket:
             for parent, _, names in os.walk(folder, topdown=False):
                 for name in names:
                     self._settle_path(Path(parent, name))
-                self._settle_folder(parent)
+                _settle_folder(parent)
         for _ in range(_TRIES):
             try:
                 os.rename(folder, target)  # noqa: PTH104
@@ -210,8 +211,7 @@ class DiskBucket:
                     return False
                 raise
             else:
-                if self.fsync:
-                    self._settle_folder(os.path.dirname(target))  # noqa: PTH120
+                self._settle_above(path)
                 return True
         message = f"{target} cannot be made: its folder is removed again and again"
         raise DeliveryError(message, transient=True)
@@ -246,13 +246,20 @@ class DiskBucket:
             with path.open("rb") as file:
                 os.fsync(file.fileno())
 
-    def _settle_folder(self, folder: str) -> None:
+    def _settle_above(self, name: str) -> None:
+        """Settle the folders that lead to a file, for any of them may be new."""
         if self.fsync:
-            file = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(file)
-            finally:
-                os.close(file)
+            while name:
+                name = name.rpartition("/")[0]
+                _settle_folder(f"{self._place}/{name}")
+
+
+def _settle_folder(folder: str) -> None:
+    file = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(file)
+    finally:
+        os.close(file)
 
 
 _NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)

@@ -43,7 +43,10 @@ class StagingSink:
     def open(self, name: str) -> Iterator[BinaryIO]:
         """Open one new data file for writing."""
         place = self._place(name)
-        raw = HashingWriter(place)
+        try:
+            raw = HashingWriter(place)
+        except (FileExistsError, IsADirectoryError) as cause:
+            raise _both(name) from cause
         try:
             with io.BufferedWriter(raw, PIECE) as writer:
                 file = cast("BinaryIO", writer)
@@ -122,7 +125,10 @@ class StagingSink:
         self._check(name)
         place = f"{self.folder}/{name}"
         if "/" in name:
-            os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120  # hot
+            try:
+                os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120  # hot
+            except (FileExistsError, NotADirectoryError) as cause:
+                raise _both(name) from cause
         return place
 
     def _keep(self, name: str, place: str, size: int, sha256: str) -> None:
@@ -141,6 +147,11 @@ class StagingSink:
             self.add(name, plain)
         finally:
             plain.unlink()
+
+
+def _both(name: str) -> SerializationError:
+    message = f"the file name {name!r} cannot be stored: it, or a folder in it, is another file's"
+    return SerializationError(message)
 
 
 def _written(name: str, place: Path) -> Iterator[Path]:
