@@ -16,6 +16,8 @@ __all__ = ["answers", "is_passing", "sdk"]
 SETTINGS: Final = MappingProxyType({"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"})
 """Settings of W&B's that it reads while it is imported; the user's own go first."""
 
+SERVICE: Final = "WANDB_SERVICE"
+
 PATIENCE: Final = 30.0
 """Seconds that W&B may take to open a run."""
 
@@ -28,12 +30,25 @@ def sdk() -> Any:
     """
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
+    _leave_parents_service()
     try:
         import wandb
     except ImportError as cause:
         message = f"W&B cannot be imported: {cause}; `pip install 'flowyml[wandb]'` brings it"
         raise PluginError(message) from cause
     return wandb
+
+
+def _leave_parents_service() -> None:
+    """Have W&B start a helper process of this process's own.
+
+    A child process finds its parent's in the environment, and that one refuses a run that the
+    parent has open.
+    """
+    _, _, rest = os.environ.get(SERVICE, "").partition("-")
+    owner = rest.partition("-")[0]
+    if owner and owner != str(os.getpid()):
+        del os.environ[SERVICE]
 
 
 @contextmanager

@@ -104,9 +104,10 @@ class Journal:
         self._know(entries)
         self._write(entries)
 
-    def settle(self) -> None:
-        """Note that W&B has everything, and let go."""
-        _append(self._own, [SETTLED])
+    def close(self, *, settled: bool) -> None:
+        """Let go, and note whether W&B has everything for certain."""
+        if settled:
+            _append(self._own, [SETTLED])
         self._holding.close()
 
     def _write(self, entries: list[Entry]) -> None:

@@ -9,15 +9,19 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from collections import deque
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-__all__ = ["history", "records", "run_files"]
+__all__ = ["ended", "history", "records", "run_files"]
 
 HEADER: Final = 7
 BLOCK: Final = 32768
 MAGIC: Final = b":W&B"
+
+NEWEST: Final = 20
+"""The record of a run's end is among so many at the end of its file."""
 
 FULL, FIRST, _MIDDLE, LAST = 1, 2, 3, 4
 
@@ -46,6 +50,17 @@ def records(file: Path) -> Iterator[Any]:
 
     for raw in _whole_records(file.read_bytes()):
         yield wandb_internal_pb2.Record.FromString(raw)
+
+
+def ended(file: Path) -> bool:
+    """Say whether a run was finished and all of it has reached the file."""
+    from wandb.proto import wandb_internal_pb2
+
+    if not file.exists():
+        return False
+    newest = deque(_whole_records(file.read_bytes()), maxlen=NEWEST)
+    parsed = (wandb_internal_pb2.Record.FromString(raw) for raw in newest)
+    return any(record.WhichOneof("record_type") == "exit" for record in parsed)
 
 
 def _value(text: str) -> Any:

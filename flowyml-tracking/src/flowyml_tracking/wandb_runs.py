@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+import time
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final
@@ -14,7 +15,7 @@ from flowyml.records import LoggedRun, RunInfo, RunStatus
 from flowyml_tracking.origin import origin_of
 from flowyml_tracking.wandb_client import PATIENCE, answers, sdk
 from flowyml_tracking.wandb_journal import Entry, Journal
-from flowyml_tracking.wandb_records import history, run_files
+from flowyml_tracking.wandb_records import ended, history, run_files
 
 __all__ = ["KEY", "STEP", "WandbRun", "WandbRuns"]
 
@@ -115,7 +116,7 @@ class WandbRuns:
         with answers(f"finish its run of {run.run_id!r}"):
             opened.run.summary["flowyml.status"] = status.value
             opened.run.finish(exit_code=0 if good else 1)
-        opened.journal.settle()
+        opened.journal.close(settled=_has_everything(opened.run))
 
     def _journal(self, run: RunInfo) -> Journal:
         return Journal(self.folder / "wandb" / "flowyml" / _id(run))
@@ -159,6 +160,18 @@ class WandbRuns:
         path = f"{opened.entity}/{opened.project}/{opened.id}"
         rows = sdk().Api().run(path).scan_history(keys=[KEY])
         return {str(row[KEY]) for row in rows}
+
+
+def _has_everything(run: Any) -> bool:
+    """Wait until the file of an offline run is complete; W&B may still be writing it."""
+    if not run.offline:
+        return True
+    deadline = time.monotonic() + PATIENCE
+    while not ended(Path(run.settings.sync_file)):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
 
 
 def _without(entries: list[Entry], arrived: set[str]) -> list[Entry]:
