@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from flowyml.stacks.hooks import Hooks
 from flowyml.stacks.nodes import Entry, ListNode, MappingNode, Node, ScalarNode
 from flowyml.stacks.rules import Rule
 from flowyml.stacks.seats import Member, seat_members
+from flowyml.stacks.spelling import meant
 from flowyml.stacks.stack import STORE, STORES, Stack, store_names, unknown_store
 from flowyml.stacks.structuring import Structurer
 
@@ -237,7 +237,7 @@ class _Builder:
         for hook in rule.hooks or ():
             if hook not in known:
                 message = f"{what}: no role has the delivery hook {hook!r}"
-                self._problem(message, _below(node, "hooks", hook), _meant(hook, known))
+                self._problem(message, _below(node, "hooks", hook), meant(hook, known))
 
     def _delivery_hooks(self) -> list[str]:
         added = [self.catalog.role(name) for name in self.catalog.roles() if name not in self.roles]
@@ -259,7 +259,7 @@ class _Builder:
     def _unknown_key(self, key: ScalarNode, roles: Iterable[str]) -> None:
         known = [*roles, *SETTINGS]
         message = f"unknown key {key.text!r} in the stack {self.name!r}"
-        self._problem(message, key, _meant(key.text, known) or f"known keys: {', '.join(known)}")
+        self._problem(message, key, meant(key.text, known) or f"known keys: {', '.join(known)}")
 
     def _problem(self, message: str, node: Node, hint: str | None = None) -> None:
         self.structurer.problems.append(Problem(message, node.location, hint))
@@ -284,8 +284,3 @@ def _below(node: Node, *keys: str) -> Node:
 
 def _position(problem: Problem) -> tuple[int, int]:
     return (problem.location.line, problem.location.column) if problem.location else (0, 0)
-
-
-def _meant(name: str, known: Iterable[str]) -> str | None:
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f"did you mean {close[0]!r}?" if close else None

@@ -7,7 +7,6 @@ one needs may be unset, and a plugin that another one needs may be missing.
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Mapping
 from functools import cached_property
@@ -19,6 +18,7 @@ from flowyml.errors import ConfigurationError, Location, Problem
 from flowyml.stacks.glance import Glance, glance
 from flowyml.stacks.nodes import MappingNode, Node
 from flowyml.stacks.project import Project
+from flowyml.stacks.spelling import meant
 from flowyml.stacks.text import read_text, shown_path
 
 if TYPE_CHECKING:
@@ -153,9 +153,8 @@ class Configuration:
     def _check_name(self, name: str, place: Location | None) -> None:
         if name in self.stack_names or name == BUILTIN_STACK:
             return
-        close = difflib.get_close_matches(name, self.stack_names, n=1)
         known = ", ".join(self.stack_names)
-        hint = f"did you mean {close[0]!r}?" if close else f"known stacks: {known}"
+        hint = meant(name, self.stack_names) or f"known stacks: {known}"
         config = self.project.config
         where = f" in {shown_path(config)}" if config and not place else ""
         raise ConfigurationError(Problem(f"there is no stack {name!r}{where}", place, hint))

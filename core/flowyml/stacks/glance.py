@@ -18,16 +18,13 @@ from attrs import define, field, frozen
 __all__ = ["Glance", "glance"]
 
 _KEY = r"[A-Za-z_][A-Za-z0-9_.-]*"
-_VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[A-Za-z0-9_./:@-]*)?\}"
-_PLAIN = r"(?:[A-Za-z0-9_./]|%s)(?:[A-Za-z0-9_./@+=-]|:(?=[A-Za-z0-9_./@+=-])|%s)*" % (  # noqa: UP031
-    _VARIABLE,
-    _VARIABLE,
-)
+_PLAIN = r"[A-Za-z0-9_./](?:[A-Za-z0-9_./@+=-]|:(?=[A-Za-z0-9_./@+=-]))*"
 _SCALAR = rf"(?:{_PLAIN}|\"[^\"\\\t]*\"|'[^'\t]*')"
 _PAIR = rf"{_KEY}: +{_SCALAR}"
 
 _COMMENT: Final = re.compile(r" *(?:#[^\t]*)?")
 _LINE: Final = re.compile(rf"(?P<indent> *)(?P<key>{_KEY}):(?: +(?P<value>[^# ].*?))??(?: +#.*| *)")
+_VARIABLE: Final = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[A-Za-z0-9_./:@-]*)?\}")
 _VALUE: Final = re.compile(_SCALAR)
 _COLLECTION: Final = re.compile(
     rf"(?<![^ {{[])(?:\{{ *(?:{_PAIR}(?:, +{_PAIR})*)? *\}}|"
@@ -119,6 +116,7 @@ def _named(levels: _Levels) -> Glance | None:
 
 def _is_plain(value: str) -> bool:
     """Whether a value is a plain one: the innermost collections become scalars, then the next."""
+    value = _VARIABLE.sub("x", value)
     for _ in range(_DEEPEST):
         if _VALUE.fullmatch(value):
             return True

@@ -44,13 +44,14 @@ class Rule:
     register: bool | None = None
     deploy: bool | None = None
     deploy_condition: DeployCondition | None = None
-    deploy_min_metrics: Mapping[str, float] | None = None
+    # A Route stands in annotations, which typing hashes; a mapping has no hash.
+    deploy_min_metrics: Mapping[str, float] | None = field(default=None, hash=False)
     endpoint_name: str | None = None
     log_to_tracker: bool | None = None
     format: str | None = None
     overwrite: bool | None = None
     on_error: OnError | None = None
-    hooks: Mapping[str, bool] | None = None
+    hooks: Mapping[str, bool] | None = field(default=None, hash=False)
 
     def over(self, general: Self) -> Self:
         """Return this rule with what it leaves unset taken from a more general one."""

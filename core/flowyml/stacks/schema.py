@@ -96,7 +96,7 @@ def _stack(catalog: Catalog) -> Schema:
                 "anyOf": [*trust["anyOf"], {"type": "array", "items": trust}],
             },
             "cache": {
-                "description": "Whether steps that do not say so may be answered from an earlier run.",
+                "description": "Whether steps that do not say may be answered from an earlier run.",
                 "anyOf": [{"type": "boolean"}, VARIABLE],
             },
         },

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from flowyml.plugins.discovery import Provider
 from flowyml.plugins.hookspecs import Faults, Lifecycle
 from flowyml.plugins.markers import PROJECT
 from flowyml.plugins.roles import Role
+from flowyml.stacks.spelling import meant
 
 __all__ = ["Member", "Seat", "seat_members"]
 
@@ -97,9 +97,9 @@ def _fault(manager: pluggy.PluginManager, seat: Seat, cause: pluggy.PluginValida
     if not unknown:
         return f"has a hook that does not fit: {' '.join(str(cause).split())}"
     known = [name for name, caller in vars(manager.hook).items() if caller.has_spec()]
-    close = difflib.get_close_matches(unknown[0], known, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else ""
-    return f"implements the hook {unknown[0]!r}, which no role of the stack has{meant}"
+    question = meant(unknown[0], known)
+    hint = f"; {question}" if question else ""
+    return f"implements the hook {unknown[0]!r}, which no role of the stack has{hint}"
 
 
 def _told(member: Member) -> str:

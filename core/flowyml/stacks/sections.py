@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Final
 
@@ -10,6 +9,7 @@ import attrs
 
 from flowyml.errors import ConfigurationError, Location, Problem
 from flowyml.stacks.nodes import Entry, MappingNode, ScalarNode
+from flowyml.stacks.spelling import meant
 
 __all__ = ["PLUGINS_STACK", "builtin_node", "stack_nodes"]
 
@@ -73,5 +73,4 @@ def _mappings(entries: tuple[Entry, ...], problems: list[Problem]) -> dict[str, 
 
 
 def _meant(key: str) -> str:
-    close = difflib.get_close_matches(key, _SECTIONS, n=1)
-    return f"did you mean {close[0]!r}?" if close else f"known keys: {', '.join(_SECTIONS)}"
+    return meant(key, _SECTIONS) or f"known keys: {', '.join(_SECTIONS)}"

@@ -7,7 +7,6 @@ its field has. No error holds the value itself, which may be a secret.
 from __future__ import annotations
 
 import collections.abc
-import difflib
 import enum
 import types
 from collections.abc import Callable, Iterable, Mapping
@@ -21,6 +20,7 @@ from cattrs.gen import make_dict_structure_fn
 
 from flowyml.stacks.interpolation import Interpolated
 from flowyml.stacks.nodes import describe, plain_value
+from flowyml.stacks.spelling import meant
 from flowyml.stacks.templates import PathTemplate
 
 __all__ = ["LISTS", "MAPPINGS", "WrongValueError", "make_converter"]
@@ -151,10 +151,8 @@ def _choice(value: object, type_: Any) -> Any:
         if type(choice) in {type(read), str} and isinstance(read, type(choice)) and choice == read:
             return meaning
     listed = ", ".join(str(choice) for choice in choices)
-    close = difflib.get_close_matches(str(read), [str(choice) for choice in choices], n=1)
-    hint = f"did you mean {close[0]!r}?" if close else None
     message = f"expected one of {listed}"
-    raise WrongValueError(message, hint)
+    raise WrongValueError(message, meant(str(read), map(str, choices)))
 
 
 def _is_union(type_: object) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping
 from typing import Final, cast
 
@@ -13,6 +12,7 @@ from flowyml.plugins.components import ArtifactStore, Component
 from flowyml.plugins.roles import Role
 from flowyml.stacks.hooks import Hooks
 from flowyml.stacks.rules import Rule
+from flowyml.stacks.spelling import meant
 
 __all__ = ["STORE", "STORES", "Stack", "store_names", "unknown_store"]
 
@@ -104,6 +104,6 @@ def store_names(types: Mapping[str, str]) -> Mapping[str, str]:
 def unknown_store(stack: str, name: str, types: Mapping[str, str]) -> str:
     """Say that a stack has no store of a name, and which ones it has."""
     known = store_names(types)
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else ""
-    return f"the stack {stack!r} has no store {name!r}{meant} (its stores: {', '.join(known)})"
+    question = meant(name, known)
+    hint = f"; {question}" if question else ""
+    return f"the stack {stack!r} has no store {name!r}{hint} (its stores: {', '.join(known)})"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -20,6 +19,7 @@ from flowyml.errors import Location, Problem
 from flowyml.stacks.interpolation import resolve
 from flowyml.stacks.nodes import ListNode, MappingNode, Node, ScalarNode
 from flowyml.stacks.shapes import WrongValueError, make_converter
+from flowyml.stacks.spelling import meant
 
 __all__ = ["Structurer"]
 
@@ -138,9 +138,8 @@ def _below(
 def _unknown_keys(error: ForbiddenExtraKeysError, path: Keys) -> Iterator[_Fault]:
     known = [a.alias for a in attrs.fields(error.cl) if a.init]
     for key in sorted(error.extra_fields):
-        close = difflib.get_close_matches(key, known, n=1)
         listed = f"known keys: {', '.join(known)}" if known else "it takes no keys"
-        hint = f"did you mean {close[0]!r}?" if close else listed
+        hint = meant(key, known) or listed
         yield _Fault((*path, key), f"unknown key {key!r}", hint, at_key=True)
 
 
