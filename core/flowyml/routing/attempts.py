@@ -94,7 +94,10 @@ class Attempts:
 
     def context(self, parcel: Parcel, delivery: DeliveryRecord) -> DeliveryContext:
         """Return what the component is told."""
-        return DeliveryContext(delivery.key, self.run, parcel.producer, delivery.attempts)
+        made_at = delivery.created_at
+        return DeliveryContext(
+            delivery.key, self.run, parcel.producer, delivery.attempts, made_at=made_at
+        )
 
     def _close(self, parcel: Parcel, delivery: DeliveryRecord, call: Call) -> Exception | None:
         try:

@@ -22,7 +22,7 @@ from flowyml.routing.containers import Leaf
 from flowyml.routing.debts import Debts
 from flowyml.routing.ledger import DeliveryObserver, Ledger, Outcome, delivery_key
 from flowyml.routing.opening import Opening
-from flowyml.routing.parcels import Parcel
+from flowyml.routing.parcels import Parcel, stored_artifact
 from flowyml.routing.retries import Retries
 from flowyml.routing.router import STORE, Router
 from flowyml.routing.settling import Settling
@@ -150,7 +150,10 @@ class Courier:
         """
         for parcel, parents in list(self._unstored.values()):
             self._store_again(parcel, parents)
-        return self._debts().pay()
+        tried = self._debts().pay()
+        if any(delivery.status == DeliveryStatus.DONE for delivery in tried):
+            self._tell_again()
+        return tried
 
     def settle_gates(self) -> tuple[DeliveryRecord, ...]:
         """Decide the deployments that wait for metrics, once all steps are stored.
@@ -160,6 +163,11 @@ class Courier:
         """
         settling = Settling(self.metadata, self._ledger, self._debts())
         return settling.settle(self.run.run_id)
+
+    def _tell_again(self) -> None:
+        """Tell of all that is stored: a tracker that was down and is back missed some of it."""
+        for artifact in self.metadata.artifacts(run_id=self.run.run_id):
+            self.stack.hooks.artifact_stored(self.run, stored_artifact(artifact))
 
     def _debts(self) -> Debts:
         return Debts(self.stack, self.run, self.metadata, self._attempts)
@@ -212,7 +220,13 @@ class Courier:
     def _note_stored(
         self, parcels: Sequence[Parcel], parents: Sequence[int], step: str | None
     ) -> list[ArtifactRecord]:
-        """Write down, all at once, what is stored, what it was made from, and the step's status."""
+        """Write down, all at once, what is stored, what it was made from, and the step's status.
+
+        Who watches is told before: a crash in between tells again, and leaves nobody untold.
+        """
+        for parcel in parcels:
+            if parcel.storing() is not None and parcel.stored is not None:
+                self.stack.hooks.artifact_stored(self.run, parcel.stored)
         stored: list[tuple[ArtifactRecord, DeliveryRecord]] = []
         with self.metadata.transaction():
             for parcel in parcels:

@@ -93,6 +93,13 @@ class Hooks:
         )
         return _answer(logged, "log_metrics", component)
 
+    def log_metrics_batch(
+        self, component: str, batch: Sequence[tuple[Metrics, DeliveryContext]]
+    ) -> LoggedRun | None:
+        """Log many numbers of one run; None where the tracker takes them one by one only."""
+        logged: LoggedRun | None = self._caller("log_metrics_batch", component)(batch=batch)
+        return logged
+
     def log_parameters(
         self, component: str, parameters: Parameters, context: DeliveryContext
     ) -> LoggedRun:
@@ -205,6 +212,10 @@ class Hooks:
     def run_finished(self, run: RunInfo, status: RunStatus) -> None:
         """Tell that a run ended."""
         self._inform("run_finished", lambda call: call(run=run, status=status))
+
+    def artifact_stored(self, run: RunInfo, stored: StoredArtifact) -> None:
+        """Tell that an artifact lies in a store."""
+        self._inform("artifact_stored", lambda call: call(run=run, stored=stored))
 
     def step_started(self, run: RunInfo, step: str) -> None:
         """Tell that a step begins."""
