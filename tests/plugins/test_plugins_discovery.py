@@ -117,6 +117,14 @@ def test_broken_plugins_that_are_not_in_use_break_nothing(site: Site) -> None:
     assert use(site, "local") == {"error": None, "kind": None, "cause": None, "imported": []}
 
 
+def test_a_distribution_for_another_flowyml_is_refused(site: Site) -> None:
+    """Whoever installed it without looking at what it requires."""
+    source = COMPONENT + "class Registry(Good): ..."
+    offer = "[flowyml.model_registry]\nacme = acme_registry:Registry\n"
+    site.install("acme", offer, {"acme_registry": source}, requires="flowyml>=2,<3")
+    assert "requires flowyml >=2,<3, and this is 3." in use(site, "acme")["error"]
+
+
 def test_the_cause_is_chained(site: Site) -> None:
     """Whoever debugs the plugin finds the traceback below."""
     registry(site, "import acme_library")

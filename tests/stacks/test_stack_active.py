@@ -70,6 +70,15 @@ def test_a_block_of_an_unknown_stack_is_an_error_at_once() -> None:
         pass  # pragma: no cover
 
 
+@pytest.mark.parametrize("source", ["FLOWYML_STACK", "--stack"])
+def test_an_unknown_stack_says_who_named_it(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A forgotten variable is found."""
+    monkeypatch.setenv("FLOWYML_STACK", "gone")
+    command = command_line("gone" if source == "--stack" else None)
+    with command, pytest.raises(ConfigurationError, match=rf"'gone'.*\(named by {source}\)"):
+        current_stack()
+
+
 def test_threads_do_not_see_each_others_choice() -> None:
     """Two threads that are inside their blocks at the same time keep their own stack."""
     met = Barrier(2, timeout=20)

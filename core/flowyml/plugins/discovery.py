@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final
 
 from attrs import field, frozen
 
+from flowyml._version import __version__
 from flowyml.errors import PluginError
 from flowyml.plugins.api import API_VERSION, fits
 from flowyml.plugins.roles import BUILTIN_ROLES, Role
@@ -119,7 +120,7 @@ class Catalog:
         """
         provider = self.find(role, type_)
         loaded = _load(provider)
-        if fault := _fault(loaded, role):
+        if fault := _misfit(provider) or _fault(loaded, role):
             message = f"{_told(provider)} {fault}"
             raise PluginError(message)
         return loaded  # type: ignore[return-value]  # the fault would have said so
@@ -211,6 +212,17 @@ def _load(provider: Provider) -> object:
     except BaseException as cause:  # a plugin may even call sys.exit() while it is imported
         message = f"{_told(provider)} cannot be imported: {type(cause).__name__}: {cause}"
         raise PluginError(message) from cause
+
+
+def _misfit(provider: Provider) -> str | None:
+    """Say why a distribution does not go with this flowyml, whoever installed them together."""
+    try:
+        outside = not fits(__version__, provider.requires)
+    except ValueError:  # the installer knows more ways to write a range than we do
+        return None
+    if outside:
+        return f"requires flowyml {provider.requires}, and this is {__version__}"
+    return None
 
 
 def _fault(loaded: object, role: str) -> str | None:

@@ -96,7 +96,7 @@ def stack_name(name: str | None = None) -> str:
     Raises:
         ConfigurationError: ``active_stack`` names no stack.
     """
-    chosen = name or _chosen.get() or _command.get()[0] or os.environ.get(STACK_VARIABLE)
+    chosen, _ = _choice(name)
     if chosen:
         return chosen
     found = configuration()
@@ -115,7 +115,19 @@ def current_stack(name: str | None = None) -> Stack:
         PluginError: A plugin that it names is broken.
     """
     found, chosen = configuration(), stack_name(name)
-    return _stack(found, chosen, tuple(found.variables(chosen).items()))
+    node = found.node(chosen, _choice(name)[1])
+    return _stack(found, chosen, tuple(found.variables(node).items()))
+
+
+def _choice(name: str | None) -> tuple[str | None, str | None]:
+    """Return the stack that somebody chose, and who; None where the file decides."""
+    choices = (
+        (name, None),
+        (_chosen.get(), None),
+        (_command.get()[0], "--stack"),
+        (os.environ.get(STACK_VARIABLE), STACK_VARIABLE),
+    )
+    return next((choice for choice in choices if choice[0]), (None, None))
 
 
 def _stamp(path: Path | None) -> tuple[int, int, int] | None:

@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 import attrs
 from attrs import define, field
 
-from flowyml.errors import ConfigurationError, Problem
+from flowyml.errors import ConfigurationError, PluginError, Problem
 from flowyml.plugins.components import Component
 from flowyml.plugins.discovery import Catalog
 from flowyml.plugins.roles import BUILTIN_ROLES, Role
@@ -150,8 +150,12 @@ class _Builder:
         name = name or self._free_name("extensions" if role == "extension" else role, type_)
         self.types[name] = type_
         self.nodes[name] = node
-        provider = self.catalog.find(role, type_)
-        cls = self.catalog.component(role, type_)
+        try:
+            provider = self.catalog.find(role, type_)
+            cls = self.catalog.component(role, type_)
+        except PluginError as error:
+            message = f"{node.location}: {error}"
+            raise PluginError(message) from error.__cause__
         made = self.structurer.structure(cls, node, f"{role} {type_!r}", without="type")
         if made is not None:
             self.members.append(Member(name, made, provider))

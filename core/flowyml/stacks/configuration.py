@@ -16,7 +16,7 @@ from attrs import define, field
 
 from flowyml.errors import ConfigurationError, Location, Problem
 from flowyml.stacks.glance import Glance, glance
-from flowyml.stacks.nodes import MappingNode, Node
+from flowyml.stacks.nodes import MappingNode, Node, describe
 from flowyml.stacks.project import Project
 from flowyml.stacks.spelling import meant
 from flowyml.stacks.text import read_text, shown_path
@@ -88,9 +88,12 @@ class Configuration:
         node = self._section("active_stack")
         if node is None:
             return None
-        name = self._structured(str, node, "active_stack")
+        name = self._resolved(node)
+        if not isinstance(name, str):
+            message = f"active_stack: expected text, found {describe(name)}"
+            raise ConfigurationError(Problem(message, node.location))
         self._check_name(name, node.location)
-        return name
+        return str(name)
 
     @property
     def pipelines(self) -> Mapping[str, str]:
@@ -120,22 +123,26 @@ class Configuration:
             catalog=catalog or installed(),
         )
 
-    def node(self, name: str) -> MappingNode:
+    def node(self, name: str, source: str | None = None) -> MappingNode:
         """Return the mapping of one stack.
+
+        Args:
+            name: Its name.
+            source: Who names it (``FLOWYML_STACK``), for the error.
 
         Raises:
             ConfigurationError: There is no such stack.
         """
         from flowyml.stacks.sections import builtin_node  # noqa: PLC0415
 
-        self._check_name(name, None)
+        self._check_name(name, None, source)
         return self._stacks.get(name) or builtin_node()
 
-    def variables(self, name: str) -> Mapping[str, str | None]:
+    def variables(self, node: MappingNode) -> Mapping[str, str | None]:
         """Return the environment variables that a stack uses, with their values as they are now."""
         from flowyml.stacks.interpolation import variables  # noqa: PLC0415
 
-        return {found: os.environ.get(found) for found in variables(self.node(name))}
+        return {found: os.environ.get(found) for found in variables(node)}
 
     @cached_property
     def _glance(self) -> Glance | None:
@@ -150,13 +157,23 @@ class Configuration:
     def _section(self, name: str) -> Node | None:
         return self.document.get(name) if self.document else None
 
-    def _check_name(self, name: str, place: Location | None) -> None:
+    def _resolved(self, node: Node) -> object:
+        from flowyml.stacks.interpolation import resolve  # noqa: PLC0415
+
+        problems: list[Problem] = []
+        value: object = resolve(node, os.environ, problems)
+        if problems:
+            raise ConfigurationError(*problems)
+        return value
+
+    def _check_name(self, name: str, place: Location | None, source: str | None = None) -> None:
         if name in self.stack_names or name == BUILTIN_STACK:
             return
         known = ", ".join(self.stack_names)
         hint = meant(name, self.stack_names) or f"known stacks: {known}"
         config = self.project.config
         where = f" in {shown_path(config)}" if config and not place else ""
+        where += f" (named by {source})" if source else ""
         raise ConfigurationError(Problem(f"there is no stack {name!r}{where}", place, hint))
 
     def _structured(self, type_: type[T], node: Node, what: str) -> T:
