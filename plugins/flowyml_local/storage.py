@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import ClassVar
 
 from attrs import define
 
+from flowyml.errors import DeliveryError
 from flowyml.plugins import ArtifactStore
+from flowyml.records import Check
 from flowyml.storage.folders import ArtifactFolders, LocalFolders
 
 __all__ = ["LocalArtifactStore"]
@@ -26,6 +32,8 @@ class LocalArtifactStore(ArtifactStore):
     path: Path = Path(".flowyml/artifacts")
     fsync: bool = False
 
+    SCARCE: ClassVar[int] = 2**30
+
     def root_uri(self) -> str:
         """Return the folder as ``file://`` URI."""
         return self.path.absolute().as_uri()
@@ -37,3 +45,41 @@ class LocalArtifactStore(ArtifactStore):
     @cached_property
     def _folders(self) -> ArtifactFolders:
         return LocalFolders.at(self.path, fsync=self.fsync)
+
+    def preflight(self) -> None:
+        """Look whether files may be made in the folder, or in the one where it will be made.
+
+        Raises:
+            DeliveryError: They may not.
+        """
+        folder = self._nearest()
+        if not folder.is_dir():
+            message = f"artifacts cannot be stored in {self.path}: {folder} is no folder"
+        elif not os.access(folder, os.W_OK | os.X_OK):
+            message = f"artifacts cannot be stored in {self.path}: {folder} is not writable"
+        else:
+            return
+        message += "; give the store another `path`, or correct the permissions"
+        raise DeliveryError(message)
+
+    def diagnose(self) -> Sequence[Check]:
+        """Look whether the folder is writable, and how much room the disk has."""
+        try:
+            self.preflight()
+        except DeliveryError as error:
+            return (Check("folder", ok=False, message=str(error), fix="change `path`"),)
+        free = shutil.disk_usage(self._nearest()).free
+        return (
+            Check("folder", ok=True, message=f"{self.path} is writable"),
+            Check(
+                "room",
+                ok=free >= self.SCARCE,
+                message=f"{free / 2**30:.1f} GiB are free",
+                fix=None if free >= self.SCARCE else "make room, or run `flowyml artifact gc`",
+            ),
+        )
+
+    def _nearest(self) -> Path:
+        """Return the folder, or the nearest one above it that exists."""
+        path = self.path.absolute()
+        return next(place for place in (path, *path.parents) if place.exists())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from datetime import UTC, datetime
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -89,6 +90,29 @@ def test_a_path_that_leaves_the_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DeliveryError, match="leads elsewhere"):
         _store(store, 1, "../outside")
     assert not (tmp_path / "outside").exists()
+
+
+def test_a_run_is_told_before_it_starts(tmp_path: Path) -> None:
+    """That the folder cannot be made, say; looking makes nothing."""
+    store = LocalArtifactStore(path=tmp_path / "a/b")
+    store.preflight()
+    assert [check.name for check in store.diagnose() if check.ok] == ["folder", "room"]
+    assert not (tmp_path / "a").exists()
+
+    (tmp_path / "a").write_bytes(b"")
+    with pytest.raises(DeliveryError, match="is no folder; give the store another `path`"):
+        store.preflight()
+    (check,) = store.diagnose()
+    assert not check.ok
+    assert "is no folder" in check.message
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write all")
+def test_a_read_only_folder_is_told(tmp_path: Path) -> None:
+    """To everybody but the administrator."""
+    tmp_path.chmod(0o500)
+    with pytest.raises(DeliveryError, match="is not writable"):
+        LocalArtifactStore(path=tmp_path / "x").preflight()
 
 
 class _Odd:

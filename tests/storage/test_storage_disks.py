@@ -22,6 +22,7 @@ from flowyml.storage.files import FileSink, StoreRequest
 from flowyml.storage.filesystems import FilesystemBucket
 from flowyml.storage.folders import ArtifactFolders, LocalFolders
 from flowyml.storage.hashing import HashingWriter, hash_file
+from flowyml.storage.locks import locked
 
 HERE = Path(__file__).parents[2]
 
@@ -198,7 +199,7 @@ def test_a_store_may_wait_for_the_disk(tmp_path: Path) -> None:
 
 
 def test_old_leftovers_are_removed_and_young_ones_kept(tmp_path: Path) -> None:
-    """What a killed process left in the staging folder goes after a day."""
+    """What a killed process left in the staging folder goes after a day, a living one's stays."""
     folders = LocalFolders.at(tmp_path)
     put(folders)
     leftover = tmp_path / ".staging" / "0123"
@@ -208,11 +209,13 @@ def test_old_leftovers_are_removed_and_young_ones_kept(tmp_path: Path) -> None:
     assert folders.sweep() == 0
 
     long_ago = (datetime.now(UTC) - timedelta(days=2)).timestamp()
-    for path in (leftover, tmp_path / ".staging" / "4567.draft"):
+    for path in (leftover / "data", leftover, tmp_path / ".staging" / "4567.draft"):
         os.utime(path, (long_ago, long_ago))
-    assert folders.sweep() == 1
-    os.utime(leftover / "data", (long_ago, long_ago))
-    assert folders.sweep() == 1
+    with locked(str(leftover)):
+        assert folders.sweep() == 1
+        assert leftover.exists()
+
+    put(LocalFolders.at(tmp_path), "run-2/model")  # a new process looks before its first artifact
     assert list((tmp_path / ".staging").iterdir()) == []
 
 

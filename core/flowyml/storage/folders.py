@@ -18,14 +18,14 @@ import tempfile
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import ClassVar
 from urllib.parse import quote, unquote
 
 import attrs
-from attrs import define
+from attrs import define, field
 
 from flowyml.errors import DeliveryError, FlowyMLError, NotFoundError
 from flowyml.records import Manifest, StoredArtifact
@@ -271,13 +271,15 @@ class LocalFolders(ArtifactFolders):
     """Artifacts in a folder of a local disk.
 
     On a free path the staged folder, manifest and all, gets its name by one rename. Only where
-    something lies there already do the general rules apply.
+    something lies there already do the general rules apply. What killed writers left is removed
+    before the first artifact is stored.
 
     Attributes:
         bucket: The folder.
     """
 
     bucket: DiskBucket
+    _looked: bool = field(default=False, init=False)
 
     _copies: ClassVar[bool] = True
 
@@ -300,6 +302,10 @@ class LocalFolders(ArtifactFolders):
         """
         what = f"{request.manifest.name!r} cannot be stored at {self.uri}/{request.path}"
         with _explained(what):
+            if not self._looked:
+                self._looked = True
+                with suppress(OSError):  # leftovers of somebody else are somebody else's affair
+                    self.sweep()
             return super().store(request, key=key)
 
     def load(self, uri: str) -> EncodedSource:
