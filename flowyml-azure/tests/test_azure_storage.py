@@ -1,0 +1,230 @@
+"""The store in Azure Blob Storage: what every store does, and what is special about this one."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import attrs
+import pytest
+from attrs import frozen
+from azure.storage.blob import ContainerClient
+from tests.servers.azurite import KEY, Azurite, start_azurite
+from tests.storage.storage_samples import contents, put
+from tests.storage.test_storage_behaviour import (
+    TestCopies,
+    TestFailures,
+    TestFinding,
+    TestStoring,
+    TestTakenPaths,
+    TestTogether,
+)
+
+from flowyml.errors import ConfigurationError, DeliveryError
+from flowyml.records import StoredFile
+from flowyml.storage.folders import ArtifactFolders
+from flowyml_azure import containers
+from flowyml_azure.storage import AzureArtifactStore
+
+__all__ = [
+    "TestCopies",
+    "TestFailures",
+    "TestFinding",
+    "TestStoring",
+    "TestTakenPaths",
+    "TestTogether",
+]
+
+
+@frozen
+class AzureDoor:
+    """The blobs below a prefix, by the vendor's own client."""
+
+    client: ContainerClient
+    prefix: str
+
+    def names(self) -> list[str]:
+        found = self.client.list_blob_names(name_starts_with=f"{self.prefix}/")
+        return sorted(name.removeprefix(f"{self.prefix}/") for name in found)
+
+    def read(self, name: str) -> bytes:
+        content: bytes = self.client.download_blob(f"{self.prefix}/{name}").readall()
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        self.client.upload_blob(f"{self.prefix}/{name}", content, overwrite=True)
+
+    def remove(self, name: str) -> None:
+        self.client.delete_blob(f"{self.prefix}/{name}")
+
+
+@pytest.fixture(scope="session")
+def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
+    """Run the server, with one container."""
+    server = start_azurite(tmp_path_factory.mktemp("azurite"))
+    with ContainerClient.from_connection_string(server.connection_string(), "models") as client:
+        client.create_container()
+    yield server
+    server.process.kill()
+
+
+@pytest.fixture
+def store(azurite: Azurite) -> Iterator[AzureArtifactStore]:
+    """Return a store below a prefix that nothing else uses."""
+    made = AzureArtifactStore(
+        "models", prefix=uuid.uuid4().hex, connection_string=azurite.connection_string()
+    )
+    yield made
+    made.blobs.client.close()
+
+
+@pytest.fixture
+def folders(store: AzureArtifactStore) -> ArtifactFolders:
+    """Return its engine."""
+    return store.folders()
+
+
+@pytest.fixture
+def door(azurite: Azurite, store: AzureArtifactStore) -> Iterator[AzureDoor]:
+    """Return its back door."""
+    with ContainerClient.from_connection_string(azurite.connection_string(), "models") as client:
+        yield AzureDoor(client, store.prefix)
+
+
+@pytest.fixture
+def small_blocks(monkeypatch: pytest.MonkeyPatch) -> int:
+    """Let files go up in blocks of 1 MiB, so that a small one has several."""
+    monkeypatch.setattr(containers, "BLOCK_SIZE", 2**20)
+    return 2**20
+
+
+def large_file(folder: Path, size: int) -> tuple[Path, StoredFile]:
+    """Write a file of random bytes."""
+    path = folder / "large.bin"
+    path.write_bytes(os.urandom(size))
+    return path, StoredFile("large.bin", size, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def test_a_flipped_bit_is_found(folders: ArtifactFolders, door: AzureDoor) -> None:
+    """Whatever happened to the container, the wrong bytes are not handed out."""
+    stored = put(folders)
+    changed = bytearray(door.read("run-1/model/model.pkl"))
+    changed[3] ^= 1
+    door.write("run-1/model/model.pkl", bytes(changed))
+    with pytest.raises(ValueError, match="SHA-256"):
+        contents(folders.load(stored.uri))
+
+
+def test_a_large_file_goes_up_in_blocks(
+    store: AzureArtifactStore, door: AzureDoor, tmp_path: Path, small_blocks: int
+) -> None:
+    """It is one blob in the end, whole, with its digest."""
+    path, file = large_file(tmp_path, 5 * small_blocks + 17)
+    store.blobs.upload("big", path, file)
+    assert door.names() == ["big"]
+    assert door.read("big") == path.read_bytes()
+    assert store.blobs.sha256("big") == file.sha256
+    store.blobs.download("big", tmp_path / "again")
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+    with pytest.raises(FileExistsError):
+        store.blobs.upload("big", path, file)
+
+
+def test_a_killed_upload_goes_on(
+    store: AzureArtifactStore, door: AzureDoor, tmp_path: Path, small_blocks: int
+) -> None:
+    """Blocks that lie there already are not sent again: they are recognised by their names."""
+    path, file = large_file(tmp_path, 4 * small_blocks)
+    first = containers._blocks(file)[0]
+    marked = b"\0" * first.size  # would be replaced if it were sent again
+    store.blobs._blob("big").stage_block(first.name, marked, length=first.size)
+    store.blobs.upload("big", path, file)
+    assert door.read("big") == marked + path.read_bytes()[first.size :]
+
+
+def test_one_of_many_writers_wins(store: AzureArtifactStore) -> None:
+    """The server decides, so it holds for any number of machines."""
+
+    def attempt(number: int) -> bool:
+        try:
+            store.blobs.swap("commit", str(number).encode(), None)
+        except FileExistsError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as threads:
+        assert list(threads.map(attempt, range(16))).count(True) == 1
+
+
+def test_a_container_that_is_missing_is_named_before_anything_runs(azurite: Azurite) -> None:
+    """With what to do about it."""
+    store = AzureArtifactStore("nowhere", connection_string=azurite.connection_string())
+    with pytest.raises(DeliveryError, match=r"az://nowhere failed.*create it, or correct") as said:
+        store.preflight()
+    assert not said.value.transient
+    container, *_ = store.diagnose()
+    assert not container.ok
+    store.blobs.client.close()
+
+
+def test_a_wrong_key_is_told_and_not_shown(azurite: Azurite) -> None:
+    """Neither in the error nor in anything that prints the store."""
+    wrong = base64.b64encode(b"wrong" * 12).decode()
+    store = AzureArtifactStore("models", connection_string=azurite.connection_string(wrong))
+    with pytest.raises(DeliveryError, match="look at the key, the roles") as said:
+        store.preflight()
+    assert wrong not in f"{said.value!r} {said.value} {store!r} {store.blobs!r}"
+    store.blobs.client.close()
+
+
+def test_a_malformed_connection_string_is_not_shown() -> None:
+    """Whatever is in it may be a key."""
+    store = AzureArtifactStore("models", connection_string=f"AccountKey {KEY}")
+    with pytest.raises(ConfigurationError, match="connection string is malformed") as said:
+        store.preflight()
+    assert (
+        KEY not in f"{said.value!r} {said.value.__context__!r}" or said.value.__suppress_context__
+    )
+
+
+def test_a_store_that_works_passes_the_doctor(store: AzureArtifactStore, door: AzureDoor) -> None:
+    """And leaves nothing behind."""
+    store.preflight()
+    assert [check.ok for check in store.diagnose()] == [True, True, True]
+    assert door.names() == []
+
+
+def test_a_store_says_where_it_is_without_asking() -> None:
+    """A plan names it without credentials and network."""
+    store = AzureArtifactStore("models", prefix="/a/b/", account_name="nobody")
+    assert store.root_uri() == "az://models/a/b"
+    assert attrs.evolve(store, prefix="").root_uri() == "az://models"
+
+
+def test_a_store_without_an_account_is_refused() -> None:
+    """With both ways to say it."""
+    with pytest.raises(ConfigurationError, match="`account_name:`, or `connection_string:"):
+        AzureArtifactStore("models")
+    with pytest.raises(ConfigurationError, match="`container: NAME`"):
+        AzureArtifactStore("models/prefix", account_name="a")
+
+
+def test_importing_the_store_imports_no_sdk() -> None:
+    """A stack that does not use it pays nothing."""
+    code = "import sys, flowyml_azure.storage; print([n for n in sys.modules if 'azure.' in n])"
+    path = os.pathsep.join(entry for entry in sys.path if entry)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        check=True,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": path},
+    )
+    assert done.stdout.replace("flowyml_azure.", "").count("azure.") == 0

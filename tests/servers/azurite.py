@@ -1,0 +1,57 @@
+"""Azure Blob Storage for tests: Azurite, a program for Node."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from attrs import frozen
+from tests.servers.processes import ROOT, ServerProcess, free_ports
+
+__all__ = ["KEY", "Azurite", "start_azurite"]
+
+KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+"""The development key that Azurite publishes."""
+
+PROGRAM = ROOT / ".nox" / "node" / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+INSTALL = "npm install --prefix .nox/node azurite"
+
+
+@frozen
+class Azurite:
+    """A running server."""
+
+    process: ServerProcess
+
+    def connection_string(self, key: str = KEY) -> str:
+        """Say where it is, and with which key."""
+        return (
+            "DefaultEndpointsProtocol=http;AccountName=devstoreaccount1;"
+            f"AccountKey={key};BlobEndpoint={self.process.url}/devstoreaccount1;"
+        )
+
+
+def start_azurite(folder: Path) -> Azurite:
+    """Start the server; skip the test where it is missing, or fail it under ``CI=true``."""
+    node = shutil.which("node")
+    if node is None or not PROGRAM.exists():
+        reason = f"Azurite is not installed ({INSTALL})"
+        if os.environ.get("CI") == "true":
+            pytest.fail(reason, pytrace=False)
+        pytest.skip(reason)
+    (port,) = free_ports(1)
+    # Its telemetry would call a public host; the SDK speaks a newer version than it knows.
+    options = ["--silent", "--disableTelemetry", "--skipApiVersionCheck"]
+    process = ServerProcess.start(
+        [
+            *(node, str(PROGRAM), "--blobHost", "127.0.0.1", "--blobPort", str(port)),
+            *("--location", str(folder), *options),
+        ],
+        url=f"http://127.0.0.1:{port}",
+        ready="/",
+        folder=folder,
+        environment={},
+    )
+    return Azurite(process)
