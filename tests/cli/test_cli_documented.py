@@ -20,8 +20,10 @@ from tests.metadata.metadata_samples import (
 )
 
 from flowyml.cli import objects
+from flowyml.cli.plugins import plugin_object
 from flowyml.errors import FlowyMLError
 from flowyml.metadata.rows import StepRecord
+from flowyml.plugins.discovery import installed
 from flowyml.records import Deployment, ModelVersion
 
 TEXT = (Path(__file__).parents[2] / "docs" / "cli.md").read_text()
@@ -80,6 +82,7 @@ def test_every_option_of_a_command_is_documented(words: str) -> None:
             objects.deployment_object(Deployment("e", "m", "1", "sha256:0", "local", NOW)),
         ),
         ("event", objects.event_object(an_event())),
+        ("plugin", plugin_object(installed().find("artifact_store", "local"), installed())),
     ],
 )
 def test_the_keys_of_every_object_are_documented(kind: str, made: Mapping[str, object]) -> None:

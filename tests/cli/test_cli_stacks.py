@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 
 import pytest
@@ -188,75 +187,13 @@ def test_the_doctor_tells_what_each_component_found(
 
 
 @pytest.mark.usefixtures("tracker")
-def test_plugins_are_listed_without_being_imported(flowyml: Ask) -> None:
-    """Also one whose module does not exist."""
-    listed = flowyml("plugin", "list", "-o", "json").objects
+def test_a_password_in_an_address_is_hidden(flowyml: Ask, project: Path) -> None:
+    """Who wrote it there instead of into a secret still does not see it on a screen."""
+    (project / "flowyml.yaml").write_text(
+        "stacks:\n  one:\n    experiment_tracker:\n"
+        "      { type: shown, address: 'http://ada:hunter2@host:5000/x' }\n"
+    )
 
-    mine = [item for item in listed if item["distribution"] == "shown"]
-    assert [(item["role"], item["name"], item["version"]) for item in mine] == [
-        ("experiment_tracker", "broken", "1.5"),
-        ("experiment_tracker", "shown", "1.5"),
-    ]
-    assert "shown_tracker" not in sys.modules
+    shown = flowyml("stack", "show").out
 
-
-@pytest.mark.usefixtures("tracker")
-def test_a_plugin_is_shown_with_its_fields(flowyml: Ask) -> None:
-    """Name, type, default, whether it is a secret, and what the docstring says."""
-    (shown,) = flowyml("plugin", "show", "shown", "-o", "json").objects
-
-    assert shown["distribution"] == "shown"
-    assert shown["fields"] == [
-        {
-            "name": "address",
-            "type": "str",
-            "required": True,
-            "default": None,
-            "secret": False,
-            "doc": "Where it listens.",
-        },
-        {
-            "name": "token",
-            "type": "str | None",
-            "required": False,
-            "default": None,
-            "secret": True,
-            "doc": "Lets us in.",
-        },
-        {
-            "name": "colours",
-            "type": "list[str]",
-            "required": False,
-            "default": "(computed)",
-            "secret": False,
-            "doc": None,
-        },
-    ]
-    assert "address" in flowyml("plugin", "show", "shown").out
-
-
-def test_a_type_of_several_roles_is_shown_for_each(flowyml: Ask) -> None:
-    """``--role`` chooses one of them."""
-    shown = flowyml("plugin", "show", "local", "-o", "json").objects
-    one = flowyml("plugin", "show", "local", "--role", "model_registry", "-o", "json").objects
-
-    assert {item["role"] for item in shown} >= {"artifact_store", "model_registry"}
-    assert [item["role"] for item in one] == ["model_registry"]
-
-
-@pytest.mark.usefixtures("tracker")
-@pytest.mark.parametrize(
-    ("arguments", "says"),
-    [
-        (["shwon"], "did you mean 'shown'?"),
-        (["no-such-plugin"], "`flowyml plugin list`"),
-        (["broken"], "No module named 'no_such'"),
-        (["shwon", "--role", "experiment_tracker"], "did you mean 'shown'?"),
-    ],
-)
-def test_a_plugin_that_cannot_be_shown(flowyml: Ask, arguments: list[str], says: str) -> None:
-    """The message says why, or what to install."""
-    answer = flowyml("plugin", "show", *arguments)
-
-    assert answer.code == 2
-    assert says in answer.err
+    assert "address=http://(hidden)@host:5000/x" in shown

@@ -8,7 +8,7 @@ import click
 
 from flowyml.cli import columns
 from flowyml.cli.options import Output, ProjectCommand, output_format, stacked
-from flowyml.cli.screen import Column, Object, line, listing, table
+from flowyml.cli.screen import Column, Object, complain, line, listing, table
 
 if TYPE_CHECKING:
     from flowyml.routing.plan import Plan, PlannedOutput
@@ -112,4 +112,4 @@ def _delivery_object(planned: PlannedOutput, delivery: PlannedDelivery) -> dict[
 
 def _tell_problems(made: Plan) -> None:
     for found in made.problems:
-        click.echo(f"{found.severity.capitalize()}: {found.problem}", err=True)
+        complain(f"{found.severity.capitalize()}: {found.problem}")

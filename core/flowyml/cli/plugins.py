@@ -16,16 +16,18 @@ from flowyml.cli.screen import Column, facts, listing, table
 if TYPE_CHECKING:
     import attrs
 
-    from flowyml.plugins.discovery import Provider
+    from flowyml.plugins.discovery import Catalog, Provider
 
-__all__ = ["plugin"]
+__all__ = ["plugin", "plugin_object"]
 
 PLUGINS: Final = (
     columns.text("role", "role"),
     columns.text("type", "name"),
     columns.text("distribution", "distribution"),
     columns.text("version", "version"),
+    columns.text("for flowyml", "requires"),
     columns.status(),
+    columns.text("problem", "problem"),
 )
 
 FIELDS: Final = (
@@ -48,10 +50,12 @@ def list_(*, role: str | None, output: Output) -> None:
     """List the installed plugins from their metadata; none is imported."""
     from flowyml.plugins.discovery import installed
 
-    providers = [
-        provider for provider in installed().providers if role is None or provider.role == role
+    catalog = installed()
+    found = [
+        plugin_object(provider, catalog)
+        for provider in sorted((*catalog.providers, *catalog.disabled), key=_place)
+        if role is None or provider.role == role
     ]
-    found = [_object(provider, providers) for provider in providers]
     listing(found, PLUGINS, output, empty="No plugins.")
 
 
@@ -67,7 +71,8 @@ def show(*, name: str, role: str | None, output: Output) -> None:
     from flowyml.plugins.discovery import installed
 
     catalog = installed()
-    roles = [role] if role else [each for each in catalog.roles() if name in catalog.types(each)]
+    named = (provider.role for provider in catalog.providers if provider.type == name)
+    roles = [role] if role else list(dict.fromkeys(named))
     if not roles:
         _refuse_unknown(name, [provider.type for provider in catalog.providers])
     found = [_details(each, name) for each in roles]
@@ -88,18 +93,25 @@ def show(*, name: str, role: str | None, output: Output) -> None:
             table(details["fields"], FIELDS, title=f"Fields of {details['role']} {name}")
 
 
-def _object(provider: Provider, all_of_them: list[Provider]) -> dict[str, Any]:
-    rivals = [
-        other for other in all_of_them if (other.role, other.type) == (provider.role, provider.type)
-    ]
+def plugin_object(provider: Provider, catalog: Catalog) -> dict[str, Any]:
+    """Return a plugin as ``-o json`` prints it."""
+    from flowyml.cli.soundness import soundness
+
+    status, problem = soundness(provider, catalog)
     return {
         "role": provider.role,
         "name": provider.type,
         "distribution": provider.distribution,
         "version": provider.version,
+        "requires": provider.requires or None,
         "reference": provider.entry_point.value,
-        "status": "ok" if len(rivals) == 1 else "provided twice",
+        "status": status,
+        "problem": problem,
     }
+
+
+def _place(provider: Provider) -> tuple[str, str, str]:
+    return provider.role, provider.type, provider.distribution
 
 
 def _refuse_unknown(name: str, known: list[str]) -> None:
@@ -122,12 +134,11 @@ def _details(role: str, name: str) -> dict[str, Any]:
 
     catalog = installed()
     provider = catalog.find(role, name)
+    shown = plugin_object(provider, catalog)
+    if role not in {*catalog.roles(), "extension"}:  # a serializer, or a role: no configuration
+        return {**shown, "doc": None, "fields": []}
     cls = catalog.component(role, name)
-    return {
-        **_object(provider, [provider]),
-        "doc": inspect.getdoc(cls),
-        "fields": _fields(cls),
-    }
+    return {**shown, "doc": inspect.getdoc(cls), "fields": _fields(cls)}
 
 
 def _fields(cls: type) -> list[dict[str, Any]]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import io
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ import click
 
 from flowyml._version import __version__
 from flowyml.cli.options import ProjectCommand
-from flowyml.cli.screen import silence
+from flowyml.cli.screen import complain, silence
 from flowyml.errors import FlowyMLError
 
 __all__ = ["COMMANDS", "Commands", "program", "run"]
@@ -45,6 +44,8 @@ class Commands(click.Group):
         """Find the command, or say which ones come close."""
         known = self.list_commands(ctx)
         if not args[0].startswith("-") and args[0] not in known:
+            import difflib
+
             close = difflib.get_close_matches(args[0], known, n=1)
             meant = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
             ctx.fail(f"no command {args[0]!r}; {meant}")
@@ -95,7 +96,7 @@ def run(arguments: Sequence[str]) -> int:
         error.show()
         code = error.exit_code
     except FlowyMLError as error:
-        click.echo(f"Error: {error}", err=True)
+        complain(f"Error: {error}")
         code = error.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted", err=True)

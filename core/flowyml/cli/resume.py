@@ -10,7 +10,7 @@ import click
 from flowyml.cli.options import Output, ProjectCommand, configured, output_format
 from flowyml.cli.project import has_history, history
 from flowyml.cli.run import watched
-from flowyml.cli.screen import line
+from flowyml.cli.screen import complain, line
 from flowyml.errors import FlowyMLError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _resume_all(output: Output) -> int:
             try:
                 results.append(_resumed(run_id))
             except FlowyMLError as error:
-                click.echo(f"Error: run {run_id}: {error}", err=True)
+                complain(f"Error: run {run_id}: {error}")
                 worst = max(worst, error.exit_code)
         return results
 

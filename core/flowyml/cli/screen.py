@@ -7,7 +7,7 @@ move the cursor or end a line.
 
 from __future__ import annotations
 
-import json
+import contextlib
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Column",
     "Object",
+    "complain",
     "facts",
     "line",
     "listing",
@@ -95,7 +96,7 @@ def table(objects: Iterable[Object], columns: Sequence[Column], *, title: str = 
 
 def facts(pairs: Iterable[tuple[str, str | None]]) -> None:
     """Print names and values below each other; a value that is None is left out."""
-    known = [(name, value) for name, value in pairs if value is not None]
+    known = [(printable(name), value) for name, value in pairs if value is not None]
     width = max((len(name) for name, _ in known), default=0)
     for name, value in known:
         first, *more = [printable(text) for text in value.splitlines()] or [""]
@@ -106,6 +107,13 @@ def facts(pairs: Iterable[tuple[str, str | None]]) -> None:
             _write(f"{name:{width}}{GAP}{first}".rstrip())
         for text in more:
             _write(f"{'':{width}}{GAP}{text}")
+
+
+def complain(text: str) -> None:
+    """Print lines on the standard error stream."""
+    safe = "\n".join(printable(each) for each in text.expandtabs().splitlines())
+    with contextlib.suppress(BrokenPipeError):
+        click.echo(safe, err=True)
 
 
 def line(text: str = "", *, strong: bool = False) -> None:
@@ -127,6 +135,8 @@ def printable(text: str) -> str:
 
 def to_json(objects: Sequence[Object]) -> str:
     """Return objects as JSON: times in ISO form, numbers that JSON has not (NaN) as text."""
+    import json
+
     written = json.dumps(objects, default=_text)
     return json.dumps(json.loads(written, parse_constant=str), indent=2, ensure_ascii=False)
 

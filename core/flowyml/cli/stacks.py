@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -11,7 +12,7 @@ import click
 from flowyml.cli import columns
 from flowyml.cli.options import Output, configured, output_format, stacked
 from flowyml.cli.program import Commands
-from flowyml.cli.screen import Column, facts, line, listing, table
+from flowyml.cli.screen import Column, complain, facts, line, listing, table
 from flowyml.errors import FlowyMLError
 
 if TYPE_CHECKING:
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 __all__ = ["stack"]
 
 HIDDEN: Final = "(hidden)"
+
+PASSWORD: Final = re.compile(r"(?<=://)[^/@\s]*:[^/@\s]*@")
 
 STACKS: Final = (
     Column("active", lambda item: "*" if item["active"] else ""),
@@ -140,7 +143,7 @@ def validate(*, name: str | None, output: Output) -> int:
     else:
         table([check for check in checked if not check["error"]], VALIDATED[:2])
     for check in failed if output == "table" else ():
-        click.echo(f"Error: the stack {check['name']!r}: {check['error']}", err=True)
+        complain(f"Error: the stack {check['name']!r}: {check['error']}")
     return 2 if failed else 0
 
 
@@ -179,10 +182,15 @@ def shown_configuration(component: Component) -> dict[str, Any]:
     import attrs
 
     return {
-        a.name: getattr(component, a.name) if a.repr else HIDDEN
+        a.name: _without_password(getattr(component, a.name)) if a.repr else HIDDEN
         for a in attrs.fields(type(component))
         if a.init
     }
+
+
+def _without_password(value: Any) -> Any:
+    """Hide what a user put into an address: ``http://ada:hunter2@host``."""
+    return PASSWORD.sub(f"{HIDDEN}@", value) if isinstance(value, str) else value
 
 
 def _components(built: Stack) -> list[dict[str, Any]]:

@@ -7,10 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
-import click
-
 from flowyml.cli.columns import human_duration
-from flowyml.cli.screen import facts, line
+from flowyml.cli.screen import complain, facts, line
 from flowyml.records import DeliveryStatus, RunStatus
 
 if TYPE_CHECKING:
@@ -46,7 +44,7 @@ def summarize(result: RunResult, seconds: float) -> None:
         _tell_output(place, artifacts.get(place), deliveries[place])
     line()
     if result.error is not None:
-        click.echo(f"Error: {result.error}", err=True)
+        complain(f"Error: {result.error}")
     line(f"run {result.run_id}: {result.status} in {human_duration(seconds)}", strong=True)
     if advice := _advice(result):
         line(advice)

@@ -8,11 +8,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
-import click
 from attrs import define, field
 
 from flowyml.cli.columns import human_duration
-from flowyml.cli.screen import line
+from flowyml.cli.screen import complain, line
 from flowyml.metadata.rows import DeliveryRecord
 from flowyml.records import DeliveryStatus, RunInfo, StepStatus
 
@@ -46,11 +45,7 @@ def observer(*, on_stderr: bool) -> RunObserver:
     stream = sys.stderr if on_stderr else sys.stdout
     if stream.isatty():
         return LiveView(on_stderr=on_stderr)
-    return PlainLines(_complain if on_stderr else line)
-
-
-def _complain(text: str) -> None:
-    click.echo(text, err=True)
+    return PlainLines(complain if on_stderr else line)
 
 
 @define(eq=False)
