@@ -347,3 +347,18 @@ def test_retrying_after_an_error_needs_no_second_upload(tmp_path: Path) -> None:
     assert (tmp_path / "run-1/model/model.pkl").stat().st_ino == before.st_ino
     assert folders.sweep(timedelta(0)) == 0
     assert contents(folders.load(stored.uri)) == FILES
+
+
+def test_an_object_of_another_length_is_not_fetched(tmp_path: Path) -> None:
+    """It could be one that fills the disk."""
+
+    class Fetching(DiskBucket):
+        def download(self, name: str, path: Path) -> None:
+            message = f"{name} was fetched"
+            raise AssertionError(message)
+
+    folders = ArtifactFolders(Fetching(tmp_path))
+    source = folders.load(put(folders).uri)
+    (tmp_path / "run-1/model/model.pkl").write_bytes(b"x" * 10_000)
+    with pytest.raises(IntegrityError, match="has 10000 bytes, and 700 were written"):
+        source.path("model.pkl")

@@ -213,6 +213,7 @@ class BucketSource:
                 return place
             place.parent.mkdir(parents=True, exist_ok=True)
             try:
+                self._compare_length(file)
                 with self._present(file):
                     self.bucket.download(self.prefix + file.name, draft)
                 with io.FileIO(draft) as raw:
@@ -220,6 +221,13 @@ class BucketSource:
                 return draft.rename(place)
             finally:
                 draft.unlink(missing_ok=True)
+
+    def _compare_length(self, file: StoredFile) -> None:
+        """Refuse an object of another length before it fills the disk."""
+        name = self.prefix + file.name
+        found = next((one for one in self.bucket.find(name) if one.name == name), None)
+        if found is not None and found.size != file.size:
+            _compare(file, found.size, "", self.uri)
 
     @contextmanager
     def _present(self, file: StoredFile) -> Iterator[None]:
