@@ -15,8 +15,9 @@ __all__ = ["page"]
 HEAD = """\
 # Performance
 
-Measured by `nox -s bench`, which anybody can repeat. Absolute times say little about another machine; the ratios compare two things
-that were measured in turn, in the same run. `nox -s bench -- --check` fails where a bound does not hold.
+Measured by `nox -s bench`, which anybody can repeat. Absolute times say little about another
+machine; the ratios compare two things that were measured in turn, in the same run.
+`nox -s bench -- --check` fails where a bound does not hold.
 """
 
 

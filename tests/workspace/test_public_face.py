@@ -78,7 +78,7 @@ def test_every_public_name_exists(face: str) -> None:
 def test_an_unknown_name_is_an_ordinary_error() -> None:
     """A lazy face answers like any other module."""
     with pytest.raises(AttributeError, match="module 'flowyml' has no attribute 'Modle'"):
-        _ = flowyml.Modle  # type: ignore[attr-defined]
+        _ = flowyml.Modle
 
 
 def modules_over(most: int) -> list[str]:

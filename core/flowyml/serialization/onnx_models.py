@@ -44,7 +44,7 @@ class Onnx:
         """Parse it; nothing outside of the file is read."""
         del trusted
         import onnx
-        from google.protobuf.message import DecodeError  # noqa: PLC0415  # comes with onnx
+        from google.protobuf.message import DecodeError
 
         with source.open(self.FILE) as file:
             try:
