@@ -72,11 +72,11 @@ def flaky_components(folder: Path, **faults: str) -> dict[str, Component]:
     }
 
 
-@define
 class Watcher:
     """Remembers what it was told."""
 
-    seen: list[DeliveryRecord] = field(factory=list)
+    def __init__(self) -> None:
+        self.seen: list[DeliveryRecord] = []
 
     def delivery(self, delivery: DeliveryRecord) -> None:
         self.seen.append(delivery)

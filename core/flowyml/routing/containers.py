@@ -163,12 +163,19 @@ class _Splitter:
         annotation, inner = unwrap(annotation, value)
         route = inner or route
         value = self._conform(value, annotation, output)
-        if isinstance(value, Artifact) or not _holds_artifact(value, set()):
+        if not self._is_container(value, annotation):
             self.leaves.append(Leaf(output, value, route))
             return Shape("leaf", output)
         if depth > DEEPEST:
             self._fail(output, f"is nested more than {DEEPEST} deep; does it hold itself?")
         return self._container(value, annotation, output, route, depth)
+
+    def _is_container(self, value: object, annotation: object) -> bool:
+        """Whether the elements are routed; also those that are to become artifacts by promise."""
+        if isinstance(value, Artifact):
+            return False
+        promised = _inside(value) is not None and promises_artifacts(annotation)
+        return promised or _holds_artifact(value, set())
 
     def _container(
         self, value: object, annotation: object, output: str, route: Route | None, depth: int
@@ -177,8 +184,8 @@ class _Splitter:
         if kind is None:
             self._fail(
                 output,
-                f"holds artifacts in a {type(value).__qualname__}, which gives them no stable "
-                "names; use a list, tuple, dict, or a dataclass or attrs class of a module",
+                f"is a {type(value).__qualname__}, which gives artifacts no stable names; "
+                "use a list, tuple, dict, or a dataclass or attrs class of a module",
             )
         keys, items = _elements(value, kind)
         self._check_names(keys, output)

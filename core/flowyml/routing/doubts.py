@@ -23,8 +23,8 @@ SWITCHES = {
     "log_parameters": "log_to_tracker",
 }
 
-OPEN = ("{name}", "{version}", "{artifact_name}")
-"""Placeholders whose values may keep two outputs apart."""
+OPEN = ("{name}", "{version}", "{artifact_name}", "{output_name}")
+"""Placeholders that are not filled in yet, and whose values may keep two outputs apart."""
 
 
 @frozen
@@ -57,13 +57,12 @@ class Doubts:
                 met[output.uri.casefold()][output.place] = output
         for uri, meeting in met.items():
             first = next(iter(meeting.values()))
-            repeated = any("*" in place for place in meeting) and "{output_name}" not in first.uri
-            if len(meeting) > 1 or repeated:
+            if len(meeting) > 1 or any("*" in place for place in meeting):
                 yield _collision(" and ".join(meeting), f"would all be stored at {first.uri}")
-            for other, inner in met.items():
-                if other.startswith(f"{uri}/"):
-                    nested = f"would be stored inside of {next(iter(meeting))}, at {other}"
-                    yield _collision(" and ".join(inner), nested)
+            for above in _above(uri):
+                if above in met:
+                    nested = f"would be stored inside of {next(iter(met[above]))}, at {uri}"
+                    yield _collision(" and ".join(meeting), nested)
 
     def _unreadable_stores(self) -> Iterator[PlanProblem]:
         """Find components that cannot read what lies in the store."""
@@ -126,3 +125,10 @@ def _calls(output: PlannedOutput) -> Sequence[PlannedDelivery]:
 def _collision(who: str, where: str) -> PlanProblem:
     hint = "put {output_name} or {step_name} into the rule's path"
     return PlanProblem("error", Problem(f"{who} {where}", hint=hint))
+
+
+def _above(uri: str) -> Iterator[str]:
+    """Yield the folders that a URI lies in."""
+    while "/" in uri:
+        uri = uri.rpartition("/")[0]
+        yield uri

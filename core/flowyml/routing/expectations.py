@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator, Mapping
-from itertools import chain
 from typing import Annotated, Any, get_args, get_origin
 
 from attrs import frozen
 
 from flowyml.artifacts import Artifact
-from flowyml.routing.annotations import UNIONS, field_annotations, promises_artifacts
+from flowyml.routing.annotations import SAYS_NOTHING, UNIONS, field_annotations, promises_artifacts
 from flowyml.routing.containers import child_name
 from flowyml.stacks.rules import Route
 
@@ -34,27 +32,35 @@ class Expected:
     container: bool = False
 
 
-def expected_outputs(
-    annotation: object, output: str, route: Route | None = None
-) -> Iterator[Expected]:
+def expected_outputs(annotation: object, output: str) -> Iterator[Expected]:
     """Yield what an annotation promises for an output and for its elements.
+
+    A container inside of another is no output of its own: the outermost tells where its elements
+    are.
 
     Args:
         annotation: What the step declares.
         output: Name of the output.
-        route: What an annotation around this one says.
     """
+    return _expected(annotation, output, None, nested=False)
+
+
+def _expected(
+    annotation: object, output: str, route: Route | None, *, nested: bool
+) -> Iterator[Expected]:
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         routes = (extra for extra in arguments[1:] if isinstance(extra, Route))
-        yield from expected_outputs(arguments[0], output, next(routes, route))
+        yield from _expected(arguments[0], output, next(routes, route), nested=nested)
     elif origin in UNIONS:
-        parts = [part for part in arguments if part is not type(None)]
-        yield from chain.from_iterable(expected_outputs(part, output, route) for part in parts)
+        for part in arguments:
+            if part is not type(None):
+                yield from _expected(part, output, route, nested=nested)
     elif promises_artifacts(annotation) and not _is_artifact(annotation):
-        yield Expected(output, _class_of(origin or annotation), route, container=True)
+        if not nested:
+            yield Expected(output, _class_of(origin or annotation), route, container=True)
         for key, part in _elements(origin or annotation, arguments).items():
-            yield from expected_outputs(part, _child(output, key), route)
+            yield from _expected(part, _child(output, key), route, nested=True)
     else:
         yield Expected(output, _class_of(origin or annotation), route)
 
@@ -78,6 +84,6 @@ def _child(output: str, key: str) -> str:
 
 def _class_of(annotation: Any) -> type | None:
     """Return a class that says something; `object`, Any and a missing annotation do not."""
-    if annotation in {object, Any, inspect.Parameter.empty} or not isinstance(annotation, type):
+    if annotation in SAYS_NOTHING or not isinstance(annotation, type):
         return None
     return annotation

@@ -83,7 +83,7 @@ class Router:
     """
 
     stack: Stack
-    _routes: dict[type, TypeRoute] = field(factory=dict, init=False)
+    _routes: dict[tuple[type, Route | None], TypeRoute] = field(factory=dict, init=False)
     _hooks: dict[str, DeliveryHook] = field(init=False)
 
     @_hooks.default
@@ -101,11 +101,10 @@ class Router:
             PipelineError: Two equally specific answers.
             ConfigurationError: The class names a hook that no role has.
         """
-        if override is not None:
-            return self._make(cls, override)  # a mapping in it may not hash; annotations are few
-        if cls not in self._routes:
-            self._routes[cls] = self._make(cls, None)
-        return self._routes[cls]
+        key = (cls, override)
+        if key not in self._routes:
+            self._routes[key] = self._make(cls, override)
+        return self._routes[key]
 
     def _make(self, cls: type, override: Route | None) -> TypeRoute:
         rule = rule_for(cls, self.stack.rules)
