@@ -116,7 +116,7 @@ class FrameParquet:
 
 def _columns_at_once(metadata: Any) -> int:
     size: int = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    mean = size // max(metadata.num_columns, 1)
+    mean: int = size // max(metadata.num_columns, 1)
     return max(1, AT_ONCE // max(mean, 1))
 
 
