@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from contextlib import suppress
@@ -28,6 +29,10 @@ WORKER: Final = (sys.executable, "-m", "flowyml.pipelines.worker")
 
 GRACE: Final = 5.0
 """Seconds that a step's process has to end when it is told to."""
+
+
+PATIENCE: Final = 0.002
+"""Seconds that a step waits for a busy thread before a further one is started."""
 
 
 def _default_workers() -> int:
@@ -63,7 +68,10 @@ class LocalOrchestrator(Orchestrator):
 
 @define(eq=False)
 class _Threads:
-    """Runs work in daemon threads, started as they are needed.
+    """Runs work in daemon threads.
+
+    A further thread is started only when nothing was taken up for a moment: short steps are done
+    faster by one thread than by several that wait for each other.
 
     Not a `ThreadPoolExecutor`: that one waits for its threads when the interpreter ends, and so
     for a step that was given up, for ever.
@@ -74,39 +82,74 @@ class _Threads:
     _waiting: SimpleQueue[tuple[Future[StepOutcome], Work, StepTask] | None] = field(
         factory=SimpleQueue, init=False
     )
-    _idle: threading.Semaphore = field(factory=lambda: threading.Semaphore(0), init=False)
+    _lock: threading.Lock = field(factory=threading.Lock, init=False)
     _started: int = field(default=0, init=False)
+    _idle: int = field(default=0, init=False)
+    _taken: int = field(default=0, init=False)
+    _growing: bool = field(default=False, init=False)
+    _closed: bool = field(default=False, init=False)
 
     def submit(self, work: Work, task: StepTask) -> Future[StepOutcome]:
         """Run a step as soon as a thread is free."""
         future: Future[StepOutcome] = Future()
         self._waiting.put((future, work, task))
-        if not self._idle.acquire(blocking=False) and self._started < self.workers:
-            self._started += 1
-            threading.Thread(
-                target=self._serve, name=f"flowyml-step-{self._started}", daemon=True
-            ).start()
+        with self._lock:
+            if self._started == 0:
+                self._start(self._serve)
+            elif not (self._idle or self._growing) and self._started < self.workers:
+                self._growing = True
+                threading.Thread(target=self._grow, name="flowyml-growth", daemon=True).start()
         return future
 
     def close(self) -> None:
         """Start nothing more; threads end after the step they run."""
+        with self._lock:
+            self._closed = True
+            started = self._started
         with suppress(Empty):
             while True:
                 if waiting := self._waiting.get_nowait():
                     waiting[0].cancel()
-        for _ in range(self._started):
+        for _ in range(started):
             self._waiting.put(None)
 
+    def _start(self, target: Callable[[], None]) -> None:
+        self._started += 1
+        threading.Thread(target=target, name=f"flowyml-step-{self._started}", daemon=True).start()
+
+    def _grow(self) -> None:
+        """Start threads until the waiting steps are taken up."""
+        while True:
+            before = self._taken
+            time.sleep(PATIENCE)
+            with self._lock:
+                done = self._closed or self._started >= self.workers or self._waiting.empty()
+                if done:
+                    self._growing = False
+                    return
+                if self._taken == before:
+                    self._start(self._serve)
+
     def _serve(self) -> None:
-        while (waiting := self._waiting.get()) is not None:
-            future, work, task = waiting
-            if future.set_running_or_notify_cancel():
-                try:
-                    future.set_result(work(task))
-                except BaseException as error:  # noqa: BLE001  # it is the caller's to judge
-                    future.set_exception(error)
-            del waiting, future, work, task
-            self._idle.release()
+        while True:
+            with self._lock:
+                self._idle += 1
+            waiting = self._waiting.get()
+            with self._lock:
+                self._idle -= 1
+                self._taken += 1
+            if waiting is None:
+                return
+            _do(*waiting)
+            del waiting  # what the step was given and gave is not kept until the next one comes
+
+
+def _do(future: Future[StepOutcome], work: Work, task: StepTask) -> None:
+    if future.set_running_or_notify_cancel():
+        try:
+            future.set_result(work(task))
+        except BaseException as error:  # noqa: BLE001  # it is the caller's to judge
+            future.set_exception(error)
 
 
 @define(eq=False)

@@ -115,7 +115,7 @@ class Step(Generic[P, R]):
         """Pickle by name, as functions are."""
         return self.function.__qualname__
 
-    @property
+    @cached_property
     def is_generator(self) -> bool:
         """Whether what it yields is delivered while it runs."""
         return inspect.isgeneratorfunction(self.function) or inspect.isasyncgenfunction(
