@@ -10,9 +10,53 @@ from textwrap import dedent
 import pytest
 
 from flowyml.metadata.store import MetadataStore
+from flowyml.plugins import discovery
 from flowyml.stacks.project import Project
 
 WriteFile = Callable[[str, str], Path]
+
+NOTEBOOK = """
+import json
+from pathlib import Path
+
+from attrs import define
+
+from flowyml.errors import DeliveryError
+from flowyml.plugins import ExperimentTracker, hookimpl
+from flowyml.records import LoggedRun
+
+
+@define(slots=False)
+class Notebook(ExperimentTracker):
+    path: Path
+    refuses: Path = Path("refuses")
+
+    def note(self, kind, values, context):
+        if self.refuses.exists():
+            raise DeliveryError("the notebook is closed")
+        with self.path.open("a") as lines:
+            lines.write(json.dumps([kind, context.producer.step, dict(values)]) + "\\n")
+        return LoggedRun(context.run.run_id)
+
+    @hookimpl
+    def log_metrics(self, metrics, context):
+        return self.note("metrics", metrics, context)
+
+    @hookimpl
+    def log_parameters(self, parameters, context):
+        return self.note("parameters", parameters, context)
+
+    @hookimpl
+    def run_started(self, run):
+        with self.path.open("a") as lines:
+            lines.write(json.dumps(["run started", "", {}]) + "\\n")
+
+    @hookimpl
+    def run_finished(self, run, status):
+        with self.path.open("a") as lines:
+            lines.write(json.dumps(["run finished", str(status), {}]) + "\\n")
+"""
+"""A tracker that writes a line for everything it is told, in a distribution of its own."""
 
 
 @pytest.fixture
@@ -48,3 +92,23 @@ def metadata(project: Project) -> Iterator[MetadataStore]:
     """Give the metadata store of the project."""
     with MetadataStore.open(project.metadata_path) as opened:
         yield opened
+
+
+@pytest.fixture
+def notebook(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Install a tracker and use it; give the file that it writes to."""
+    site = project.folder / "site-packages"
+    facts = site / "notebook-1.0.dist-info"
+    facts.mkdir(parents=True)
+    (facts / "METADATA").write_text("Metadata-Version: 2.1\nName: notebook\nVersion: 1.0\n")
+    (facts / "entry_points.txt").write_text(
+        "[flowyml.experiment_tracker]\nnotebook = notebook_tracker:Notebook\n"
+    )
+    (site / "notebook_tracker.py").write_text(NOTEBOOK)
+    (project.folder / "flowyml.yaml").write_text(
+        "stacks: { tracked: { experiment_tracker: { type: notebook, path: notes.jsonl } } }\n"
+    )
+    monkeypatch.syspath_prepend(str(site))
+    discovery.installed.cache_clear()
+    yield project.folder / "notes.jsonl"
+    discovery.installed.cache_clear()

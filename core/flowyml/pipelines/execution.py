@@ -146,7 +146,7 @@ def _tried(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object
 
 
 def _called(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object, bool]:
-    deliveries = Deliveries(workplace, node.name, supplies.parents)
+    deliveries = Deliveries(workplace, node.name, supplies.parents, node.step.yielded)
     token = CURRENT.set(deliveries)
     try:
         returned = call(node.step, supplies.arguments, deliveries.on_yield)

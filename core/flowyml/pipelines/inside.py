@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 from flowyml.artifacts import Artifact, Metrics, Model, Parameters
 from flowyml.errors import PipelineError, StepError
 from flowyml.pipelines.workplace import Workplace
-from flowyml.routing.containers import Leaf, child_name
+from flowyml.routing.containers import child_name, take_apart
 
 __all__ = [
     "Deliveries",
@@ -36,16 +36,29 @@ class Deliveries:
         workplace: Where the step runs.
         step: Name of the step.
         parents: Ids of the artifacts that the step was given.
+        yielded: What its annotation promises for the values that it yields.
     """
 
     workplace: Workplace
     step: str
     parents: Sequence[int]
+    yielded: object = Any
     _names: Counter[str] = field(factory=Counter, init=False)
     _open: bool = field(default=True, init=False)
 
-    def deliver(self, value: object, name: str, hooks: tuple[str, ...] | None = None) -> object:
-        """Deliver one value under the step's name and a name of its own."""
+    def deliver(
+        self,
+        value: object,
+        name: str,
+        hooks: tuple[str, ...] | None = None,
+        annotation: object = Any,
+    ) -> None:
+        """Deliver one value, or each element of it, under the step's name and one of its own.
+
+        Raises:
+            StepError: The step is over, or the value is not what the annotation promises.
+            DeliveryError: A delivery failed whose rule says ``on_error: fail``.
+        """
         if not self._open:
             message = (
                 f"step {self.step!r} is over, nothing more can be delivered from it; "
@@ -55,15 +68,13 @@ class Deliveries:
         self._names[name] += 1
         count = self._names[name]
         output = child_name(self.step, name if count == 1 else f"{name}-{count}")
-        leaf = Leaf(output, value)
-        return self.workplace.courier.deliver_one(
-            self.step, leaf, hooks=hooks, parents=self.parents
-        )
+        for leaf in take_apart(value, annotation, step=self.step, output=output):
+            self.workplace.courier.deliver_one(self.step, leaf, hooks=hooks, parents=self.parents)
 
     def on_yield(self, value: object) -> None:
         """Deliver what a generator yields; None is a mere pause."""
         if value is not None:
-            self.deliver(value, "yielded")
+            self.deliver(value, "yielded", annotation=self.yielded)
 
     @property
     def used(self) -> bool:
