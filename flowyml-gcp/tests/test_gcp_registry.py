@@ -7,6 +7,8 @@ from collections.abc import Callable
 import attrs
 import grpc
 import pytest
+from tests.servers.gcs import put_gcs_object
+from tests.servers.processes import ServerProcess
 from tests.servers.vertex import VertexServer
 from tests.servers.vertex_state import Fault
 
@@ -196,6 +198,25 @@ def test_a_file_that_the_container_does_not_look_for_is_refused(
     odd = attrs.evolve(made, stored=attrs.evolve(made.stored, manifest=manifest))
     with pytest.raises(DeliveryError, match=r"looks for model\.joblib or model\.pkl"):
         registry.register_model(odd, delivery("one"))
+
+
+def test_files_that_replaced_others_are_served_from_their_folder(
+    registry: VertexModelRegistry,
+    registration: Registrations,
+    delivery: Deliveries,
+    vertex: VertexServer,
+    gcs: ServerProcess,
+) -> None:
+    """Where the store keeps them, while the version goes on naming the artifact."""
+    made = registration()
+    digest = made.stored.manifest.files[0].sha256
+    put_gcs_object(gcs.url, "models", f"{digest}/g-1/model.pkl", b"newer")
+    manifest = attrs.evolve(made.stored.manifest, generation="g-1")
+    newer = attrs.evolve(made, stored=attrs.evolve(made.stored, manifest=manifest))
+    found = registry.register_model(newer, delivery("one"))
+    assert found.uri == made.stored.uri
+    (versions,) = vertex.state.models.values()
+    assert versions[0].artifact_uri == f"{made.stored.uri}/g-1"
 
 
 def test_long_metadata_is_left_out_and_said(

@@ -93,7 +93,7 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
             **identity,
             "model": {
                 "display_name": registration.name,
-                "artifact_uri": registration.stored.uri.rstrip("/"),
+                "artifact_uri": _folder(registration),
                 "container_spec": self._container(registration),
                 "predict_schemata": _schemata(registration),
                 "version_description": _description(registration),
@@ -218,7 +218,7 @@ def model_version(model: Any) -> ModelVersion:
     return ModelVersion(
         name=model.display_name,
         version=next((version for version in own if version), model.version_id),
-        uri=model.artifact_uri,
+        uri=facts.get("uri") or model.artifact_uri,
         digest=f"sha256:{digest_of(labels['flowyml-digest'])}"
         if "flowyml-digest" in labels
         else "",
@@ -235,6 +235,12 @@ def model_version(model: Any) -> ModelVersion:
         output_schema=facts.get("output_schema"),
         serving_config=facts.get("serving_config", {}),
     )
+
+
+def _folder(registration: Registration) -> str:
+    """Return the folder that holds the data files: below the artifact's own where they are new."""
+    stored = registration.stored
+    return "/".join(part for part in (stored.uri.rstrip("/"), stored.manifest.generation) if part)
 
 
 def _labels(registration: Registration, context: DeliveryContext) -> dict[str, str]:
@@ -270,6 +276,7 @@ def _description(registration: Registration) -> str:
     """Keep what has no field of its own as JSON; leave out the largest where it is too long."""
     producer = registration.stored.manifest.producer
     facts = {
+        "uri": registration.stored.uri,
         "run_id": producer.run_id if producer else None,
         "metadata": registration.metadata,
         "serving_config": registration.serving_config,
