@@ -99,8 +99,10 @@ def test_a_model_waits_until_it_is_deployed(flowyml: Ask) -> None:
     (model,) = flowyml("model", "list", "-o", "json").objects
     assert model["status"] == "deployed"
     assert [each["endpoint"] for each in model["deployments"]] == ["oracle"]
+    assert flowyml("model", "endpoints", "-o", "json").objects == model["deployments"]
     assert flowyml("model", "undeploy", "oracle").out == "oracle is no longer served at oracle\n"
     assert flowyml("model", "undeploy", "oracle").code == 2
+    assert flowyml("model", "endpoints").out == "Nothing is deployed.\n"
 
 
 @pytest.mark.usefixtures("oracle")

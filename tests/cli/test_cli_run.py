@@ -225,6 +225,43 @@ def test_a_run_outlives_the_reader_of_its_output(project: Path) -> None:
         assert [run.status for run in metadata.runs()] == [RunStatus.DONE]
 
 
+def test_a_run_outlives_a_full_disk_behind_its_output(pipeline: Path, project: Path) -> None:
+    """The run is done; that its end could not be told is an error in one line."""
+    pipeline.write_text(cli_pipelines.MAIN.replace('print("the mean is"', 'print and ("the mean"'))
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", START, "run", "pipeline.py"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=project,
+            env={**os.environ, "PYTHONUNBUFFERED": "1"},
+            text=True,
+            check=False,
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: the standard output cannot be written: No space left on device\n"
+    with MetadataStore.open(project / ".flowyml" / "metadata.db") as metadata:
+        assert [run.status for run in metadata.runs()] == [RunStatus.DONE]
+
+
+def test_a_pipeline_in_a_step_is_seen_as_well(terminal: Ask, project: Path) -> None:
+    """Its steps join the view of the outer run, which goes on."""
+    (project / "pipeline.py").write_text(
+        "from flowyml import Pipeline, step\n\n"
+        "@step\ndef inner() -> int:\n    return 1\n\n"
+        "within = Pipeline('within')\nwithin.add_step(inner)\n\n"
+        "@step\ndef outer() -> int:\n    return within.run().outputs['inner']\n\n"
+        "around = Pipeline('around')\naround.add_step(outer)\n"
+    )
+
+    answer = terminal("run", "pipeline.py:around")
+
+    assert answer.code == 0, answer
+    assert "inner" in answer.out
+    assert answer.out.rstrip().splitlines()[-1].count("done in") == 1
+
+
 @pytest.mark.usefixtures("pipeline")
 def test_a_plan_runs_nothing(flowyml: Ask, project: Path) -> None:
     """It says for each output where it would go and which hooks would get it."""

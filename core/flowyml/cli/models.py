@@ -34,6 +34,7 @@ MODELS: Final = (
 
 ENDPOINTS: Final = (
     columns.text("endpoint", "endpoint"),
+    columns.text("model", "name"),
     columns.text("version", "version"),
     columns.status(),
     columns.text("url", "url"),
@@ -109,6 +110,17 @@ def show(*, name: str, version: str | None, output: Output) -> None:
         table(shown["deployments"], ENDPOINTS, title="Endpoints")
     if len(found) > 1:
         table(found, MODELS, title="Versions")
+
+
+@model.command()
+@output_format
+@stacked
+def endpoints(*, output: Output) -> None:
+    """List what serves, the newest first, with its status as it is now."""
+    from flowyml.cli.objects import deployment_object
+
+    found = [deployment_object(deployment) for deployment in _deployments()]
+    listing(found, ENDPOINTS, output, empty="Nothing is deployed.")
 
 
 @model.command()

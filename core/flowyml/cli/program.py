@@ -98,6 +98,7 @@ def run(arguments: Sequence[str]) -> int:
     except FlowyMLError as error:
         complain(f"Error: {error}")
         code = error.exit_code
+        _drop_what_cannot_be_written()
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted", err=True)
         code = INTERRUPTED
@@ -105,6 +106,14 @@ def run(arguments: Sequence[str]) -> int:
         silence()
         code = 0
     return int(code or 0)
+
+
+def _drop_what_cannot_be_written() -> None:
+    """Where the error is that nothing can be written, Python would say it again at its exit."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        silence()
 
 
 def _write_what_cannot_be_encoded_as_escapes() -> None:

@@ -63,7 +63,9 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
     with ExitStack() as block:
         if output == "json":
             block.enter_context(redirect_stdout(sys.stderr))
-        block.enter_context(watching(observer(on_stderr=output == "json")))
+        view = observer(on_stderr=output == "json")
+        block.callback(view.close)
+        block.enter_context(watching(view))
         results = work()
     seconds = time.monotonic() - started
     if output == "json":

@@ -18,6 +18,7 @@ import click
 from attrs import frozen
 
 from flowyml.cli.options import Output
+from flowyml.errors import FlowyMLError
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -156,6 +157,9 @@ def _write(text: str) -> None:
         click.echo(text)
     except BrokenPipeError:
         silence()
+    except OSError as cause:
+        message = f"the standard output cannot be written: {cause.strerror}"
+        raise FlowyMLError(message) from cause
 
 
 def _text(value: object) -> str:

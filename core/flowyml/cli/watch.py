@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
 from attrs import define, field
 
 from flowyml.cli.columns import human_duration
 from flowyml.cli.screen import complain, line
+from flowyml.errors import FlowyMLError
 from flowyml.metadata.rows import DeliveryRecord
+from flowyml.pipelines.watching import RunObserver
 from flowyml.records import DeliveryStatus, RunInfo, StepStatus
 
 if TYPE_CHECKING:
@@ -20,9 +23,8 @@ if TYPE_CHECKING:
     from rich.live import Live
 
     from flowyml.pipelines.result import RunResult
-    from flowyml.pipelines.watching import RunObserver
 
-__all__ = ["LiveView", "PlainLines", "observer"]
+__all__ = ["LiveView", "PlainLines", "View", "observer"]
 
 FRAMES_A_SECOND: Final = 8
 
@@ -36,7 +38,14 @@ STYLES: Final = {
 }
 
 
-def observer(*, on_stderr: bool) -> RunObserver:
+class View(RunObserver, Protocol):
+    """Watches runs, and gives the terminal back."""
+
+    def close(self) -> None:
+        """Stop drawing, whatever happened."""
+
+
+def observer(*, on_stderr: bool) -> View:
     """Return who watches a run for this terminal, pipe or file.
 
     Args:
@@ -86,8 +95,12 @@ class PlainLines:
     def run_finished(self, result: RunResult) -> None:
         """Leave the end to the summary."""
 
+    def close(self) -> None:
+        """Do nothing."""
+
     def _tell(self, text: str) -> None:
-        with self._lock:
+        # A disk that is full of our lines is no reason to end somebody's run.
+        with self._lock, contextlib.suppress(OSError, FlowyMLError):
             self.say(text)
 
 
@@ -117,20 +130,27 @@ class LiveView:
     on_stderr: bool = False
     _title: str = field(default="", init=False)
     _rows: dict[str, _Row] = field(factory=dict, init=False)
+    _running: int = field(default=0, init=False)
     _live: Live | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
 
     def run_started(self, run: RunInfo, steps: Sequence[str]) -> None:
         """Begin to draw."""
+        with self._lock:
+            self._running += 1
+            if self._running > 1:  # a step runs a pipeline of its own
+                return
+            self._title = f"run {run.run_id}: {run.pipeline} on {run.stack}"
+            self._rows = {step: _Row() for step in steps}
+        self._draw()
+
+    def _draw(self) -> None:
         from rich.console import Console
         from rich.live import Live
 
-        with self._lock:
-            self._title = f"run {run.run_id}: {run.pipeline} on {run.stack}"
-            self._rows = {step: _Row() for step in steps}
         self._live = Live(
             console=Console(stderr=self.on_stderr),
-            get_renderable=self._table,
+            get_renderable=self._picture,
             refresh_per_second=FRAMES_A_SECOND,
         )
         self._live.start(refresh=True)
@@ -160,23 +180,31 @@ class LiveView:
     def run_finished(self, result: RunResult) -> None:
         """Draw the end, which stays."""
         del result
+        with self._lock:
+            self._running -= 1
+            if self._running:
+                return
+        self.close()
+
+    def close(self) -> None:
+        """Stop drawing and show the cursor again."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
-    def _table(self) -> RenderableType:
+    def _picture(self) -> RenderableType:
+        from rich.console import Group
         from rich.table import Table
         from rich.text import Text
 
-        drawn = Table(box=None, show_header=False, pad_edge=False, title_justify="left")
-        drawn.title = Text(self._title, style="bold")
+        drawn = Table(box=None, show_header=False, pad_edge=False)
         with self._lock:
             for step, row in self._rows.items():
                 style = STYLES.get(row.status, "")
                 drawn.add_row(
                     Text(f"  {step}"), Text(row.status, style=style), row.time(), Text(row.remark)
                 )
-        return drawn
+        return Group(Text(self._title, style="bold"), drawn)
 
 
 def _first_line(text: str | None) -> str:
