@@ -245,10 +245,10 @@ def test_a_file_without_rights_is_told(project: Project, request: pytest.Fixture
 
 
 def test_a_huge_file_is_not_parsed(project: Project) -> None:
-    """A configuration has a megabyte at most."""
+    """A configuration has 200 kB at most."""
     assert project.config
-    project.config.write_bytes(b"#" * 1_000_001)
-    with pytest.raises(ConfigurationError, match="at most 1000000"):
+    project.config.write_bytes(b"#" * 200_001)
+    with pytest.raises(ConfigurationError, match="at most 200000"):
         read(project)
 
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from flowyml.errors import ConfigurationError
@@ -54,6 +54,7 @@ def parsed(text: str) -> tuple[tuple[str, ...], str | None]:
     return tuple(stack_nodes(root)), active.text if isinstance(active, ScalarNode) else None
 
 
+@settings(deadline=None)
 @given(FILES)
 @example("stacks:\n  a: foo{b: c}\n")
 @example("stacks:\n  a: {b: c, b: d}\n")

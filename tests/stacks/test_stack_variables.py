@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.stacks.conftest import Build
 from tests.stacks.stack_samples import BucketStore
@@ -132,6 +132,7 @@ def test_errors_are_where_the_variable_stands(
     assert said in str(caught.value)
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
 def test_the_veil_gives_back_every_text(text: str) -> None:
     """Whatever is in the file, private characters included, nothing is lost or moved."""
@@ -141,6 +142,7 @@ def test_the_veil_gives_back_every_text(text: str) -> None:
     assert veil.show(hidden) == f"{text}${{X:-{{a}}}}"
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(min_codepoint=32, max_codepoint=126, exclude_characters="}\\\"'")))
 def test_any_default_can_stand_in_braces(default: str) -> None:
     """Signs that mean something to YAML mean nothing inside a variable."""

@@ -150,6 +150,9 @@ class StepExecutor(Protocol):
     Attributes:
         in_process: Whether ``work`` runs in the calling process, so that steps can hand each other
             live objects.
+        shares_project: An executor that has this and sets it to False runs steps where the
+            project's folder is not, on another machine. The task then carries the records that its
+            step needs, and the outcome must bring back its own.
     """
 
     in_process: bool

@@ -15,15 +15,20 @@ from typing import Any
 
 from attrs import frozen
 
-from flowyml.errors import Location, Problem
+from flowyml.errors import ConfigurationError, Location, Problem
 from flowyml.stacks.nodes import ListNode, MappingNode, Node, ScalarNode, plain_value
 
 __all__ = ["Interpolated", "Veil", "resolve", "variables"]
 
-_NAME = "[A-Za-z_][A-Za-z0-9_]*"
-_HIDDEN = re.compile(rf"\$\$\{{[^}}\r\n]*\}}|\$\{{{_NAME}(:-[^}}\r\n]*)?\}}")
+_NAME = "[A-Za-z_][A-Za-z0-9_]{0,200}"
+_LONGEST = 1000  # of a default: without a bound, a file of unclosed variables takes quadratic time
+_HIDDEN = re.compile(
+    rf"\$\$\{{[^}}\r\n]{{0,{_LONGEST}}}\}}|\$\{{{_NAME}(:-[^}}\r\n]{{0,{_LONGEST}}})?\}}"
+)
 _PIECE = re.compile(
-    rf"(?P<literal>\$\$\{{)|\$\{{(?P<name>{_NAME})(:-(?P<default>[^}}]*))?\}}|(?P<broken>\$\{{)"
+    rf"(?P<literal>\$\$\{{)|"
+    rf"\$\{{(?P<name>{_NAME})(:-(?P<default>[^}}]{{0,{_LONGEST}}}))?\}}|"
+    r"(?P<broken>\$\{)"
 )
 _SIGNS = frozenset("${}[],:#&*!|>%@`?= \t")
 _BLOCK = 0x7F
@@ -52,7 +57,11 @@ class Veil:
     def over(cls, text: str) -> Veil:
         """Return a veil whose characters do not occur in a text."""
         used = {ord(character) & ~_BLOCK for character in set(text)}
-        return cls(next(block for block in _BLOCKS if block not in used))
+        free = next((block for block in _BLOCKS if block not in used), None)
+        if free is None:
+            message = "the file uses characters of every private block; remove some of them"
+            raise ConfigurationError(message)
+        return cls(free)
 
     def hide(self, text: str) -> str:
         """Replace in every variable what means something to YAML."""

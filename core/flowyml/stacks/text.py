@@ -10,7 +10,7 @@ from flowyml.errors import ConfigurationError, Location, Problem
 
 __all__ = ["read_text", "shown_path"]
 
-LONGEST: Final = 1_000_000
+LONGEST: Final = 200_000
 
 
 def shown_path(path: Path) -> str:
