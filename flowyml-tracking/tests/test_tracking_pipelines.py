@@ -145,7 +145,8 @@ def test_the_ledger_has_the_address_of_each_trackers_run(
     """So ``flowyml runs show`` leads to it."""
     result = run(folder, mlflow_server.url)
     shown = mlflow_run(connect(mlflow_server.url), result.run_id)
-    logged = {d.component: d.reference for d in result.deliveries if d.hook == "log_metrics"}
+    metrics = [d for d in result.deliveries if d.hook == "log_metrics"]
+    logged = {d.component: d.reference or "" for d in metrics}
     assert logged["experiment_tracker.mlflow"].endswith(f"/runs/{shown.info.run_id}")
     assert logged["experiment_tracker.tensorboard"].endswith(f"/runs/{result.run_id}")
     assert logged["experiment_tracker.wandb"] == result.run_id

@@ -31,7 +31,12 @@ CORE = Package(
     WHEEL | {"entry_points.txt", "licenses/LICENSE"},
 )
 PLUGINS = [
-    Package(path.parent, (f"src/{path.parent.name.replace('-', '_')}",), SDIST, WHEEL)
+    Package(
+        path.parent,
+        (f"src/{path.parent.name.replace('-', '_')}",),
+        SDIST,
+        WHEEL | {"entry_points.txt"},
+    )
     for path in sorted(ROOT.glob("flowyml-*/pyproject.toml"))
 ]
 
