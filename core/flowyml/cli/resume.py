@@ -42,24 +42,27 @@ def resume(*, run_id: str | None, everything: bool, output: Output) -> int:
 
 
 def _resume_all(output: Output) -> int:
-    """Resume one after the other; one that cannot be resumed keeps none of the others from it."""
     waiting = list(_unfinished())
     if not waiting and output == "table":
         line("No run is incomplete or was interrupted.")
-    worst = 0
-    results: list[RunResult] = []
+    refused: list[int] = []
+    code = watched(lambda: list(_each(waiting, refused)), output)
+    return max([code, *refused])
 
-    def work() -> Sequence[RunResult]:
-        nonlocal worst
-        for run_id in waiting:
-            try:
-                results.append(_resumed(run_id))
-            except FlowyMLError as error:
-                complain(f"Error: run {run_id}: {error}")
-                worst = max(worst, error.exit_code)
-        return results
 
-    return max(watched(work, output), worst)
+def _each(run_ids: Sequence[str], refused: list[int]) -> Iterator[RunResult]:
+    """Resume one after the other; one that cannot be resumed keeps none of the others from it.
+
+    Args:
+        run_ids: The runs.
+        refused: Gets the exit code of every one that cannot be resumed.
+    """
+    for run_id in run_ids:
+        try:
+            yield _resumed(run_id)
+        except FlowyMLError as error:
+            complain(f"Error: run {run_id}: {error}")
+            refused.append(error.exit_code)
 
 
 def _unfinished() -> Iterator[str]:
