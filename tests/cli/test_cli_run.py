@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.cli import cli_pipelines
 from tests.cli.conftest import START, Ask, Install
+from tests.metadata.metadata_samples import NOW, a_run
 
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import RunStatus
@@ -197,6 +199,35 @@ def test_all_that_was_interrupted_is_resumed(command: Ask, project: Path) -> Non
     runs = command("runs", "list", "-o", "json").objects
     assert [run["status"] for run in runs] == ["done", "done"]
     assert "No run is incomplete" in command("resume", "--all").out
+
+
+def test_a_run_that_goes_on_is_left_alone(flowyml: Ask, metadata: MetadataStore) -> None:
+    """Another process holds it; that is no error."""
+    metadata.add_run(a_run(status=RunStatus.RUNNING))
+    metadata.acquire_lease("run-1", "somebody else", 60)
+
+    answer = flowyml("resume", "--all")
+
+    assert (answer.code, answer.err) == (0, "")
+    assert "No run is incomplete" in answer.out
+    assert metadata.run("run-1").status is RunStatus.RUNNING
+
+
+def test_one_that_cannot_be_resumed_keeps_no_other_from_it(
+    command: Ask, metadata: MetadataStore, project: Path
+) -> None:
+    """It is named, and the exit code is its error's."""
+    metadata.add_run(a_run(status=RunStatus.INTERRUPTED, started_at=NOW - timedelta(days=900)))
+    metadata.add_steps("run-1", ["train"])
+    (project / "pipeline.py").write_text(cli_pipelines.INTERRUPTED)
+    command("run", "pipeline.py")
+    (project / "calm").touch()
+
+    answer = command("resume", "--all")
+
+    assert answer.code == 2
+    assert answer.err.startswith("Error: run run-1: ")
+    assert [run.status for run in metadata.runs(pipeline="interrupted")] == [RunStatus.DONE]
 
 
 @pytest.mark.parametrize("arguments", [[], ["20261125", "--all"]])

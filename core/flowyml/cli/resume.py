@@ -11,9 +11,10 @@ from flowyml.cli.options import Output, ProjectCommand, configured, output_forma
 from flowyml.cli.project import has_history, history
 from flowyml.cli.run import watched
 from flowyml.cli.screen import complain, line
-from flowyml.errors import FlowyMLError
+from flowyml.errors import FlowyMLError, PipelineError
 
 if TYPE_CHECKING:
+    from flowyml.metadata.store import MetadataStore
     from flowyml.pipelines.result import RunResult
 
 __all__ = ["resume"]
@@ -68,8 +69,8 @@ def _each(run_ids: Sequence[str], refused: list[int]) -> Iterator[RunResult]:
 def _unfinished() -> Iterator[str]:
     """Yield the runs that can go on by themselves, the oldest first.
 
-    One that is marked as running may have been killed; if it has not, its lease is held and
-    resuming it is refused. A failed one is left to its user: the step would fail again.
+    One that is marked as running was killed, unless a process holds it. A failed one is left to its
+    user: the step would fail again.
     """
     from flowyml.records import RunStatus
 
@@ -80,8 +81,20 @@ def _unfinished() -> Iterator[str]:
             run
             for status in (RunStatus.INCOMPLETE, RunStatus.INTERRUPTED, RunStatus.RUNNING)
             for run in metadata.runs(status=status)
+            if _is_free(metadata, run.run_id)
         ]
     yield from (run.run_id for run in sorted(found, key=lambda run: run.started_at))
+
+
+def _is_free(metadata: MetadataStore, run_id: str) -> bool:
+    """Whether no process works on a run."""
+    from flowyml.pipelines.lease import Lease
+
+    try:
+        with Lease(metadata, run_id):
+            return True
+    except PipelineError:
+        return False
 
 
 def _resumed(run_id: str) -> RunResult:
