@@ -263,3 +263,20 @@ def test_a_deployment_that_fails_when_its_gate_opens_is_owed(shop: Workshop) -> 
 
     (paid,) = shop.courier().pay_debts()
     assert paid.status.value == "done"
+
+
+def test_a_model_that_reaches_its_gate_as_a_debt_is_decided_as_well(shop: Workshop) -> None:
+    """Its registration was owed until the end of the run, when all other gates were decided."""
+    shop.components = flaky_components(shop.folder, register_model="before:permanent:1")
+    model = shop.route(Model({"w": 1}))
+    ids = [artifact.artifact_id for artifact in model.artifacts]
+    shop.route(Metrics({"auc": 0.95}), step="evaluate", output="scores", parents=ids)
+    courier = shop.courier()
+    assert courier.settle_gates() == ()
+
+    paid = courier.pay_debts()
+
+    assert [(d.hook, d.status.value) for d in paid] == [
+        ("register_model", "done"),
+        ("deploy_model", "done"),
+    ]

@@ -151,6 +151,10 @@ class Courier:
         for parcel, parents in list(self._unstored.values()):
             self._store_again(parcel, parents)
         tried = self._debts().pay()
+        if any(delivery.waits_for == "metrics" for delivery in tried):
+            # Owed until now, a deployment has reached its gate after the others were decided.
+            settled = {delivery.key: delivery for delivery in self.settle_gates()}
+            tried = tuple(settled.get(delivery.key, delivery) for delivery in tried)
         if any(delivery.status == DeliveryStatus.DONE for delivery in tried):
             self._tell_again()
         return tried
