@@ -286,6 +286,8 @@ class StepTask:
         stack: Name of the stack.
         config: Path of the configuration file; None for the built-in stack.
         project: Folder that holds ``.flowyml``.
+        records: For a machine that does not share the project's folder: what is written down
+            about the run and the step's inputs, as JSON values.
     """
 
     pipeline: str
@@ -294,6 +296,7 @@ class StepTask:
     stack: str
     config: str | None
     project: str
+    records: dict[str, Any] | None = None
 
 
 @frozen
@@ -304,11 +307,14 @@ class StepOutcome:
         step: Name of the step.
         status: ``done``, ``stored`` (it has debts) or ``failed``.
         error: What the user is shown when it failed, the trimmed traceback included.
+        records: From a machine that does not share the project's folder: what was written down
+            there about the step, as JSON values.
     """
 
     step: str
     status: StepStatus
     error: str | None = None
+    records: dict[str, Any] | None = None
 
 
 ApprovalStatus = Literal["none", "pending", "approved", "rejected"]

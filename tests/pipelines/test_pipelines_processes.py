@@ -177,5 +177,6 @@ def test_the_worker_answers_on_standard_output_alone(metadata: MetadataStore) ->
         check=True,
     )
 
-    assert json.loads(answer.stdout) == {"step": "load", "status": "done", "error": None}
+    said = json.loads(answer.stdout)
+    assert (said["step"], said["status"], said["error"]) == ("load", "done", None)
     assert "this is printed" in answer.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 import threading
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Mapping, Sequence
@@ -72,6 +71,8 @@ async def _drained_async(generator: AsyncGenerator[object, Any], on_yield: OnYie
 
 def _awaited(coroutine: Coroutine[Any, Any, object]) -> object:
     """Run a coroutine to its end, also where an event loop runs in this thread (a notebook)."""
+    import asyncio  # noqa: PLC0415  # sixty modules that few steps need
+
     try:
         asyncio.get_running_loop()
     except RuntimeError:

@@ -9,7 +9,7 @@ from concurrent.futures import Future
 from contextvars import copy_context
 from queue import SimpleQueue
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from flowyml.errors import StepError
 from flowyml.pipelines.execution import execute
@@ -91,8 +91,19 @@ class Coordinator:
             )
         else:
             self._tell_started(name)
-            future = self.executor.submit(self._execute, self.tasks[name])
+            future = self.executor.submit(self._execute, self._task_for_elsewhere(name))
         future.add_done_callback(lambda ended: self._ended.put((name, ended)))
+
+    def _task_for_elsewhere(self, name: str) -> StepTask:
+        """Return a task with all that a machine needs which does not share the project's folder."""
+        task = self.tasks[name]
+        if getattr(self.executor, "shares_project", True):
+            return task
+        from flowyml.pipelines.luggage import for_the_way_there  # noqa: PLC0415  # brings cattrs
+
+        upstream = self.workplace.graph.nodes[name].upstream
+        records = for_the_way_there(self.workplace.metadata, task.run_id, upstream)
+        return evolve(task, records=records)
 
     def _execute(self, task: StepTask) -> StepOutcome:
         """Execute a step in this process."""
@@ -111,6 +122,10 @@ class Coordinator:
         outcome = self._failed(name, str(error) or repr(error)) if error else future.result()
         if error and not isinstance(error, Exception):
             raise error
+        if outcome.records is not None:
+            from flowyml.pipelines.luggage import unpack_back  # noqa: PLC0415  # as above
+
+            unpack_back(self.workplace.metadata, outcome.records)
         if error or not self.executor.in_process:
             self._tell_finished(outcome, time.monotonic() - began)
         self._end(outcome)

@@ -113,6 +113,7 @@ class _Wiring:
     producers: dict[str, str] = field(factory=dict)
     by_type: dict[type, list[str]] = field(factory=dict)
     problems: list[str] = field(factory=list)
+    takers: dict[str, list[AnyStep]] | None = None
 
     def raise_problems(self) -> None:
         """Raise all that was found so far as one error."""
@@ -251,19 +252,25 @@ class _Wiring:
 
     def _after(self, step: AnyStep) -> set[str]:
         """Return the steps that come after this one by the names that they ask for."""
-        takers: dict[str, list[AnyStep]] = {}
-        for other in self.steps:
-            asked = {parameter.name for parameter in other.parameters} | set(other.inputs or ())
-            for name in asked & self.producers.keys():
-                takers.setdefault(self.producers[name], []).append(other)
+        if self.takers is None:
+            self.takers = self._find_takers()
         after: set[str] = set()
         waiting = deque([step.name])
         while waiting:
-            for taker in takers.get(waiting.popleft(), ()):
+            for taker in self.takers.get(waiting.popleft(), ()):
                 if taker.name not in after:
                     after.add(taker.name)
                     waiting.append(taker.name)
         return after - {step.name}
+
+    def _find_takers(self) -> dict[str, list[AnyStep]]:
+        """Return for each step those that ask for one of its outputs by name."""
+        takers: dict[str, list[AnyStep]] = {}
+        for step in self.steps:
+            asked = {parameter.name for parameter in step.parameters} | set(step.inputs or ())
+            for name in asked & self.producers.keys():
+                takers.setdefault(self.producers[name], []).append(step)
+        return takers
 
     def _unknown_input(self, step: AnyStep, name: str) -> str:
         return (

@@ -22,6 +22,7 @@ from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.execution import execute
 from flowyml.pipelines.failures import StepTimeoutError
 from flowyml.pipelines.finding import find_reference
+from flowyml.pipelines.luggage import for_the_way_back, unpack_there
 from flowyml.pipelines.resume import context_of
 from flowyml.pipelines.workplace import Workplace
 from flowyml.records import RunInfo, StepOutcome, StepStatus, StepTask
@@ -67,6 +68,8 @@ def run_task(task: StepTask) -> tuple[StepOutcome, bool]:
     config = Path(task.config) if task.config else None
     project = Project(Path(task.project), config)
     with command_line(task.stack, config), MetadataStore.open(project.metadata_path) as metadata:
+        if task.records is not None:
+            unpack_there(metadata, task.step, task.records)
         try:
             workplace = _workplace(task, project, metadata)
         except FlowyMLError as error:
@@ -74,6 +77,9 @@ def run_task(task: StepTask) -> tuple[StepOutcome, bool]:
             metadata.set_step_status(task.run_id, task.step, StepStatus.FAILED, error=said)
             return StepOutcome(task.step, StepStatus.FAILED, said), True
         outcome = execute(task, workplace)
+        if task.records is not None:
+            records = for_the_way_back(metadata, task.run_id, task.step)
+            outcome = attrs.evolve(outcome, records=records)
         stuck = isinstance(workplace.failures.get(task.step), StepTimeoutError)
         return outcome, not stuck
 
