@@ -7,17 +7,18 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, ClassVar, Final, Literal
+from typing import Any, ClassVar, Final, Literal, Self
 
 import attrs
 from attrs import define, field
 
 from flowyml.errors import DeliveryError, FlowyMLError, NotFoundError
-from flowyml.plugins import ModelDeployer, hookimpl
+from flowyml.plugins import Component, ModelDeployer, hookimpl
 from flowyml.records import Check, DeliveryContext, Deployment, ModelVersion
 from flowyml_local.client import address, ask, is_healthy
 from flowyml_local.endpoints import Endpoint, EndpointFiles
 from flowyml_local.launching import ENDING, Launch, Started, start
+from flowyml_local.registry import LocalModelRegistry
 from flowyml_local.serving import plain
 
 __all__ = ["LocalModelDeployer"]
@@ -47,6 +48,14 @@ class LocalModelDeployer(ModelDeployer):
     host: str = "127.0.0.1"
     port: int | None = None
     start_timeout: float = 60.0
+    _registry: LocalModelRegistry | None = field(default=None, init=False, repr=False, eq=False)
+
+    def beside(self, others: Sequence[Component]) -> Self:
+        """Learn from the local registry, if the stack has it, where models import their code."""
+        for other in others:
+            if isinstance(other, LocalModelRegistry):
+                self._registry = other
+        return self
 
     @hookimpl
     def deploy_model(
@@ -95,6 +104,7 @@ class LocalModelDeployer(ModelDeployer):
             insists=bool(self.port),
             record=str(files.record.absolute()),
             patience=self.start_timeout,
+            code=self._registry.code_of(model.name, model.version) if self._registry else (),
         )
 
     @hookimpl

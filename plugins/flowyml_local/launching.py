@@ -14,7 +14,7 @@ import select
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
@@ -51,6 +51,7 @@ class Launch:
         insists: Whether it may not take another port when this one is taken.
         record: File that names the server once it is wanted.
         patience: Seconds after which it ends if nobody has said that it is wanted.
+        code: Folders to import from, after those of the starter.
     """
 
     launch: str
@@ -65,6 +66,7 @@ class Launch:
     insists: bool
     record: str
     patience: float
+    code: Sequence[str] = ()
 
     def to_json(self) -> str:
         """Return it on one line."""
@@ -126,6 +128,7 @@ def start(launch: Launch, log: Path) -> Iterator[Started]:
 
 def _spawn(launch: Launch, log: Path) -> tuple[int, int, int]:
     """Start the process; return its number, our end of its leash, our end of its news."""
+    folders = map(os.path.abspath, sys.path)
     orders, leash = os.pipe()
     news, voice = os.pipe()
     written = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
@@ -134,7 +137,7 @@ def _spawn(launch: Launch, log: Path) -> tuple[int, int, int]:
         pid = os.posix_spawn(
             sys.executable,
             [sys.executable, "-P", "-m", "flowyml_local.server", launch.endpoint],
-            {**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+            {**os.environ, "PYTHONPATH": os.pathsep.join([*folders, *launch.code])},
             file_actions=[
                 (os.POSIX_SPAWN_DUP2, orders, 0),
                 (os.POSIX_SPAWN_DUP2, voice, 1),

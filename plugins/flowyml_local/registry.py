@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -53,7 +55,7 @@ class LocalModelRegistry(ModelRegistry):
             if existing is not None:
                 return existing
             model = self._version(versions, registration, context)
-            versions.add(model)
+            versions.add(model, _own_folders())
         return model
 
     def _version(
@@ -113,6 +115,15 @@ class LocalModelRegistry(ModelRegistry):
             versions.set_alias(name, version, alias)
             return _known(versions, name, version)
 
+    def code_of(self, name: str, version: str) -> Sequence[str]:
+        """Return the folders that the classes of a model could be imported from when it was made.
+
+        A pipeline's file is imported from where it lies. Whoever loads its models later, from
+        another command, has to look there too.
+        """
+        with self._table.reading() as versions:
+            return () if versions is None else versions.code(name, version)
+
     def preflight(self) -> None:
         """Make sure that the file can be written."""
         with self._table.writing():
@@ -144,6 +155,13 @@ def _existing(versions: Versions, registration: Registration, key: str) -> Model
         "version, or none, and the registry counts"
     )
     raise DeliveryError(message)
+
+
+def _own_folders() -> list[str]:
+    """Return where this process imports from besides its Python and what is installed in it."""
+    installed = (sys.prefix, sys.base_prefix, sys.exec_prefix)
+    folders = map(os.path.abspath, sys.path)
+    return [folder for folder in folders if not folder.startswith(installed)]
 
 
 def _known(versions: Versions, name: str, version: str) -> ModelVersion:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from datetime import datetime
 from pathlib import Path
@@ -42,6 +42,7 @@ SCHEMA: Final = (
         approval TEXT NOT NULL,
         comment TEXT NOT NULL,
         facts TEXT NOT NULL,
+        code TEXT NOT NULL,
         UNIQUE (name, version)
     )
     """,
@@ -59,8 +60,8 @@ SCHEMA: Final = (
 
 ADD: Final = """
     INSERT INTO versions (name, version, uri, digest, created_at, key, framework, run_id, approval,
-                          comment, facts)
-    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?)
+                          comment, facts, code)
+    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, '', ?, ?)
 """
 
 SELECT: Final = """
@@ -69,6 +70,8 @@ SELECT: Final = """
 """
 
 ALIASED: Final = "SELECT name, version FROM aliases WHERE name = ? AND alias = ?"
+
+CODE: Final = "SELECT code FROM versions WHERE name = ? AND version = ?"
 
 ALIASES: Final = "SELECT alias FROM aliases WHERE name = ? AND version = ? ORDER BY alias"
 
@@ -149,12 +152,23 @@ class Versions:
 
     connection: sqlite3.Connection
 
-    def add(self, model: ModelVersion) -> None:
-        """Add a version; its name and version must be new."""
+    def add(self, model: ModelVersion, code: Sequence[str]) -> None:
+        """Add a version; its name and version must be new.
+
+        Args:
+            model: The version.
+            code: Folders that the classes of the model may be imported from.
+        """
         facts = {name: getattr(model, name) for name in FACTS}
         values = (model.name, model.version, model.uri, model.digest, model.created_at.isoformat())
         more = (model.key, model.framework, model.run_id, model.approval, _to_json(facts))
-        self.connection.execute(ADD, (*values, *more))
+        self.connection.execute(ADD, (*values, *more, json.dumps(code)))
+
+    def code(self, name: str, version: str) -> Sequence[str]:
+        """Return the folders that the classes of a model may be imported from."""
+        row = self.connection.execute(CODE, (name, version)).fetchone()
+        folders: list[str] = [] if row is None else json.loads(row[0])
+        return folders
 
     def by_key(self, key: str) -> ModelVersion | None:
         """Return the version that a delivery registered."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+import importlib
 import json
 import os
 import signal
@@ -18,13 +19,14 @@ import attrs
 import pytest
 from tests.local import served_models
 from tests.local.conftest import Register, eventually, make_register, servers_of
-from tests.local.local_samples import a_context
+from tests.local.local_samples import a_context, a_registration, a_stored
 
 from flowyml.errors import DeliveryError, NotFoundError
 from flowyml.records import Deployment
 from flowyml_local.deployer import LocalModelDeployer
 from flowyml_local.endpoints import EndpointFiles
 from flowyml_local.processes import Process
+from flowyml_local.registry import LocalModelRegistry
 
 np = pytest.importorskip("numpy")
 pd = pytest.importorskip("pandas")
@@ -249,6 +251,34 @@ def test_another_model_at_the_same_place_is_not_served(
         deployer.deploy_model(registered, endpoint, a_context())
     assert model.digest in str(caught.value)
     assert registered.digest in str(caught.value)
+
+
+def test_the_registry_remembers_where_a_model_imports_its_code(
+    deployer: LocalModelDeployer,
+    register: Register,
+    endpoint: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A class beside a pipeline's file is found by a later command, which has never heard of it."""
+    (tmp_path / "beside.py").write_text(
+        "class Halver:\n    def predict(self, rows):\n        return [row / 2 for row in rows]\n"
+    )
+    registry = LocalModelRegistry(path=tmp_path / "registry")
+    with monkeypatch.context() as while_it_runs:
+        while_it_runs.syspath_prepend(tmp_path)
+        halver = importlib.import_module("beside").Halver()
+        model = register(halver)
+        registration = attrs.evolve(
+            a_registration(model.version), stored=attrs.evolve(a_stored(), uri=model.uri)
+        )
+        registry.register_model(registration, a_context())
+
+    with pytest.raises(DeliveryError, match="No module named 'beside'"):
+        deployer.deploy_model(model, endpoint, a_context())
+    deployer.beside([registry, deployer]).deploy_model(model, endpoint, a_context())
+
+    assert deployer.predict(endpoint, [8]) == [4]
 
 
 def test_what_cannot_predict_is_refused(
