@@ -201,6 +201,38 @@ def test_all_that_was_interrupted_is_resumed(command: Ask, project: Path) -> Non
     assert "No run is incomplete" in command("resume", "--all").out
 
 
+SECRETIVE = """\
+from flowyml import Pipeline, context, secret, step
+
+
+@step
+def sign_in(token: str) -> str:
+    if token != "right":
+        raise ValueError("the door stays shut")
+    return "inside"
+
+
+pipeline = Pipeline("door", context=context(token=secret("wrong")))
+pipeline.add_step(sign_in)
+"""
+
+
+def test_a_secret_is_given_again(flowyml: Ask, project: Path) -> None:
+    """It is in no record and in no output, so whoever resumes the run brings it."""
+    (project / "pipeline.py").write_text(SECRETIVE)
+    failed = flowyml("run", "pipeline.py", "-p", "token=hunter2")
+    (run,) = flowyml("runs", "list", "-o", "json").objects
+
+    resumed = flowyml("resume", run["run_id"], "-p", "token=right")
+
+    assert (failed.code, resumed.code) == (1, 0)
+    shown = flowyml("runs", "show", run["run_id"], "-o", "json").out
+    assert "hunter2" not in failed.out + failed.err + shown
+    assert not [
+        path for path in project.rglob("*") if path.is_file() and b"hunter2" in path.read_bytes()
+    ]
+
+
 def test_a_run_that_goes_on_is_left_alone(flowyml: Ask, metadata: MetadataStore) -> None:
     """Another process holds it; that is no error."""
     metadata.add_run(a_run(status=RunStatus.RUNNING))
@@ -230,7 +262,9 @@ def test_one_that_cannot_be_resumed_keeps_no_other_from_it(
     assert [run.status for run in metadata.runs(pipeline="interrupted")] == [RunStatus.DONE]
 
 
-@pytest.mark.parametrize("arguments", [[], ["20261125", "--all"]])
+@pytest.mark.parametrize(
+    "arguments", [[], ["20261125", "--all"], ["--all", "--param", "token=right"]]
+)
 def test_resume_wants_one_or_all(flowyml: Ask, arguments: list[str]) -> None:
     """Neither and both are bad usage."""
     assert flowyml("resume", *arguments).code == 2

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,9 +25,17 @@ __all__ = ["resume"]
 @click.option(
     "--all", "everything", is_flag=True, help="Every run that is incomplete or was interrupted."
 )
+@click.option(
+    "--param",
+    "-p",
+    "given",
+    metavar="KEY=VALUE",
+    multiple=True,
+    help="A context value that is written down nowhere, such as a secret. May be repeated.",
+)
 @output_format
 @configured
-def resume(*, run_id: str | None, everything: bool, output: Output) -> int:
+def resume(*, run_id: str | None, everything: bool, given: tuple[str, ...], output: Output) -> int:
     """Run what has not run, and pay what is owed; nothing that was stored is made again.
 
     RUN is a run's id, or the beginning of it where only one begins like this.
@@ -35,10 +43,16 @@ def resume(*, run_id: str | None, everything: bool, output: Output) -> int:
     if bool(run_id) == everything:
         message = "give the run to resume, or --all"
         raise click.UsageError(message)
+    if given and everything:
+        message = "--param is for one run, not for --all"
+        raise click.UsageError(message)
     if run_id:
+        from flowyml.cli.parameters import parse_parameters
+
+        parameters = parse_parameters(given)
         with history() as metadata:
             wanted = metadata.run(run_id).run_id
-        return watched(lambda: [_resumed(wanted)], output)
+        return watched(lambda: [_resumed(wanted, parameters)], output)
     return _resume_all(output)
 
 
@@ -60,7 +74,7 @@ def _each(run_ids: Sequence[str], refused: list[int]) -> Iterator[RunResult]:
     """
     for run_id in run_ids:
         try:
-            yield _resumed(run_id)
+            yield _resumed(run_id, {})
         except FlowyMLError as error:
             complain(f"Error: run {run_id}: {error}")
             refused.append(error.exit_code)
@@ -97,7 +111,7 @@ def _is_free(metadata: MetadataStore, run_id: str) -> bool:
         return False
 
 
-def _resumed(run_id: str) -> RunResult:
+def _resumed(run_id: str, parameters: Mapping[str, Any]) -> RunResult:
     from flowyml.pipelines.resume import resume as go_on
 
-    return go_on(run_id)
+    return go_on(run_id, parameters=parameters)

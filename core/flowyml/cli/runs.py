@@ -113,6 +113,7 @@ def list_whole_runs(run_ids: Sequence[str]) -> None:
 
 
 def _show_run(run: Object) -> None:
+    errors = [step["error"] for step in run["steps"]]
     facts(
         [
             ("run", run["run_id"]),
@@ -122,7 +123,7 @@ def _show_run(run: Object) -> None:
             ("started", columns.local_time(run["started_at"])),
             ("time", None if run["seconds"] is None else columns.human_duration(run["seconds"])),
             ("parameters", _assignments(run["parameters"])),
-            ("error", run["error"]),
+            ("error", run["error"] if run["error"] not in errors else None),
         ]
     )
     table(run["steps"], STEPS, title="Steps")
