@@ -9,6 +9,7 @@ from typing import Any
 
 import attrs
 import pytest
+from tests.servers.wandb import WandbStub
 from tests.tracking.deliveries import Deliveries, new_run
 
 from flowyml.artifacts import Metrics, Parameters
@@ -250,3 +251,18 @@ def test_an_address_that_does_not_answer_is_transient(
     with pytest.raises(DeliveryError, match="W&B could not open its run") as raised:
         tracker.log_metrics(Metrics({"loss": 0.5}), deliveries.context())
     assert raised.value.transient
+
+
+def test_an_online_run_reaches_the_server(tmp_path: Path, deliveries: Deliveries) -> None:
+    """Its rows arrive with their keys, and its address comes back."""
+    with WandbStub().serving() as server:
+        tracker = WandbTracker(
+            project="p", mode="online", dir=tmp_path, base_url=server.url, api_key="0" * 40
+        )
+        context = deliveries.context()
+        logged = tracker.log_metrics(Metrics({"loss": 0.5}).at_step(1), context)
+        tracker.run_finished(deliveries.run, RunStatus.DONE)
+        (row,) = server.history[deliveries.run.run_id]
+    assert (row["loss"], row["step"], row[KEY]) == (0.5, 1, context.key)
+    assert logged.reference == f"{server.url}/team/p/runs/{deliveries.run.run_id}"
+    assert set(server.opened) == {deliveries.run.run_id}

@@ -21,6 +21,9 @@ SERVICE: Final = "WANDB_SERVICE"
 PATIENCE: Final = 30.0
 """Seconds that W&B may take to open a run."""
 
+FINISH_PATIENCE: Final = 120.0
+"""Seconds that W&B may take to upload what is left at the end of a run."""
+
 
 def sdk() -> Any:
     """Import W&B, which takes more than a second.

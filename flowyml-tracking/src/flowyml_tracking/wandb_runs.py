@@ -13,7 +13,7 @@ from attrs import define, field
 
 from flowyml.records import LoggedRun, RunInfo, RunStatus
 from flowyml_tracking.origin import origin_of
-from flowyml_tracking.wandb_client import PATIENCE, answers, sdk
+from flowyml_tracking.wandb_client import FINISH_PATIENCE, PATIENCE, answers, sdk
 from flowyml_tracking.wandb_journal import Entry, Journal
 from flowyml_tracking.wandb_records import ended, history, run_files
 
@@ -113,10 +113,14 @@ class WandbRuns:
         if opened is None:
             return
         good = status in (RunStatus.DONE, RunStatus.INCOMPLETE)
-        with answers(f"finish its run of {run.run_id!r}"):
-            opened.run.summary["flowyml.status"] = status.value
-            opened.run.finish(exit_code=0 if good else 1)
-        opened.journal.close(settled=_has_everything(opened.run))
+        settled = False
+        try:
+            with answers(f"finish its run of {run.run_id!r}"):
+                opened.run.summary["flowyml.status"] = status.value
+                opened.run.finish(exit_code=0 if good else 1)
+            settled = _has_everything(opened.run)
+        finally:
+            opened.journal.close(settled=settled)
 
     def _journal(self, run: RunInfo) -> Journal:
         return Journal(self.folder / "wandb" / "flowyml" / _id(run))
@@ -145,6 +149,8 @@ class WandbRuns:
             console="off",
             silent=True,
             init_timeout=PATIENCE,
+            finish_timeout=FINISH_PATIENCE,  # W&B would wait for ever for a server that is gone
+            finish_timeout_raises=True,
             x_disable_stats=True,
             x_disable_meta=True,
             **{name: value for name, value in wanted.items() if value},
@@ -157,8 +163,10 @@ class WandbRuns:
         if opened.offline:
             files = run_files(self.folder, _id(run))
             return {str(row[KEY]) for file in files for row in history(file) if KEY in row}
-        path = f"{opened.entity}/{opened.project}/{opened.id}"
-        rows = sdk().Api().run(path).scan_history(keys=[KEY])
+        address = {"base_url": self.base_url} if self.base_url else {}
+        server = sdk().Api(overrides=address, api_key=self.api_key)
+        found = server.run(f"{opened.entity}/{opened.project}/{opened.id}")
+        rows = found.scan_history(keys=[KEY], use_cache=False)
         return {str(row[KEY]) for row in rows}
 
 
