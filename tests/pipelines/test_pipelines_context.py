@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+from pathlib import Path
+
 import pytest
+from attrs import frozen
 
 from flowyml import context, secret
 from flowyml.pipelines.context import looks_secret, recordable, redact
+
+
+@frozen
+class Login:
+    password: str
 
 
 @pytest.mark.parametrize(
@@ -54,9 +63,10 @@ def test_no_secret_is_public_at_any_depth() -> None:
         login=secret("k2"),
         db={"host": "h", "password": "k3"},
         many=[secret(1)],
+        more=OrderedDict(token="k4", a=1),
     )
 
-    assert values.public == {"lr": 0.1, "db": {"host": "h"}, "many": []}
+    assert values.public == {"lr": 0.1, "db": {"host": "h"}, "many": [], "more": {"a": 1}}
 
 
 def test_no_secret_is_shown() -> None:
@@ -79,10 +89,26 @@ def test_values_of_a_run_go_over_those_of_the_pipeline() -> None:
     assert dict(context(lr=0.1, epochs=3).over({"lr": 0.2})) == {"lr": 0.2, "epochs": 3}
 
 
-def test_what_has_no_json_form_is_recorded_by_its_looks() -> None:
-    """Every context value can be written down."""
-    assert recordable({"a": (1, None), "b": float("nan"), "c": object}) == {
+def test_every_value_can_be_recorded() -> None:
+    """What has no JSON form is recorded as text where that is harmless, else by its kind."""
+    values = {"a": (1, None), "b": float("nan"), "c": Path("x/y"), "d": Login("hidden")}
+
+    assert recordable(values) == {
         "a": [1, None],
         "b": "nan",
-        "c": "<class 'object'>",
+        "c": "x/y",
+        "d": f"<{__name__}.Login>",
     }
+
+
+def test_objects_are_not_shown() -> None:
+    """The looks of an object may hold a secret of its own."""
+    assert "hidden" not in repr(context(login=Login("hidden")))
+
+
+def test_a_login_inside_of_an_address_is_no_parameter() -> None:
+    """User and password are taken out of a URL that is recorded; the step gets them."""
+    values = context(database="postgres://ann:s3cret@host/db", page="https://host/a:b@c")
+
+    assert values.public == {"database": "postgres://***@host/db", "page": "https://host/a:b@c"}
+    assert values["database"] == "postgres://ann:s3cret@host/db"

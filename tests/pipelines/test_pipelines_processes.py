@@ -180,3 +180,17 @@ def test_the_worker_answers_on_standard_output_alone(metadata: MetadataStore) ->
     said = json.loads(answer.stdout)
     assert (said["step"], said["status"], said["error"]) == ("load", "done", None)
     assert "this is printed" in answer.stderr
+
+
+def test_a_script_runs_its_steps_apart(project: Project, write_file: WriteFile) -> None:
+    """Classes of ``__main__`` go to the processes and back; the script is run once."""
+    text = (
+        FLOW + "\n    result = pipeline.run()\n    print(result.status, result.outputs['rows'])\n"
+    )
+    write_file("flow.py", text)
+
+    script = subprocess.run(
+        [sys.executable, "flow.py"], cwd=project.folder, capture_output=True, text=True, check=True
+    )
+
+    assert script.stdout == "done [Row(number=0), Row(number=1), Row(number=2)]\n"

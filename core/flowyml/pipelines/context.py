@@ -5,8 +5,13 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from datetime import date, time
+from decimal import Decimal
+from enum import Enum
 from itertools import pairwise
+from pathlib import PurePath
 from typing import Any, Final, Generic, TypeVar
+from uuid import UUID
 
 from attrs import field, frozen
 
@@ -30,6 +35,9 @@ SHORTEST: Final = 4
 """Characters that a secret text has at least to be searched for in messages."""
 
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+
+_LOGIN: Final = re.compile(r"(://)[^/@\s]*:[^/@\s]*@")
+"""User and password inside a URL."""
 
 _SECRET_WORDS: Final = frozenset({"token", "pwd", "passphrase", "apikey"})
 
@@ -157,15 +165,18 @@ def redact(text: str, secrets: tuple[str, ...]) -> str:
 
 
 def _public(value: Any) -> Any:
-    if type(value) is dict:
+    if isinstance(value, str):
+        return _LOGIN.sub(rf"\1{HIDDEN}@", value)
+    if isinstance(value, Mapping):
         return without(value)
-    if type(value) in (list, tuple):
-        return type(value)(_public(item) for item in value if not isinstance(item, Secret))
+    if isinstance(value, list | tuple):
+        items = [_public(item) for item in value if not isinstance(item, Secret)]
+        return tuple(items) if isinstance(value, tuple) else items
     return value
 
 
 def _shown(value: Any) -> str:
-    return repr(_public(value))
+    return repr(recordable(_public(value)))
 
 
 def _holds_secret(value: Any) -> bool:
@@ -192,20 +203,33 @@ def _collect(value: Any, found: list[str], *, hidden: bool) -> None:
     elif type(value) in (list, tuple):
         for item in value:
             _collect(item, found, hidden=hidden)
-    elif hidden and isinstance(value, str | bytes):
-        text = value if isinstance(value, str) else value.decode(errors="replace")
+    elif hidden and isinstance(value, str | bytes | int):
+        text = value.decode(errors="replace") if isinstance(value, bytes) else str(value)
         if len(text) >= SHORTEST:
             found.append(text)
 
 
 def recordable(value: Any) -> Any:
-    """Return a value as the metadata store can keep it: JSON, or else what it looks like."""
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else repr(value)
+    """Return a value as the metadata store can keep it: JSON, or else what kind it is.
+
+    The looks of an object are not recorded: they may show a password that it holds.
+    """
     if isinstance(value, Mapping):
         return {str(name): recordable(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [recordable(item) for item in value]
-    return repr(value)
+    if isinstance(value, Enum):
+        value = value.value
+    elif hasattr(value, "item") and getattr(value, "ndim", None) == 0:  # a NumPy scalar
+        value = value.item()
+    if isinstance(value, float):
+        return value if math.isfinite(value) else repr(value)
+    return _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, PurePath | date | time | Decimal | UUID):
+        return str(value)
+    return f"<{type(value).__module__}.{type(value).__qualname__}>"

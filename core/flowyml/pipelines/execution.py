@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from itertools import chain
 
-from flowyml.errors import FlowyMLError, StepError
+from flowyml.errors import DeliveryError, FlowyMLError, StepError
 from flowyml.pipelines.cache import recall, remember, wants_cache
 from flowyml.pipelines.calling import call
 from flowyml.pipelines.context import redact
@@ -42,7 +42,7 @@ def execute(task: StepTask, workplace: Workplace) -> StepOutcome:
     except Exception as failure:  # noqa: BLE001  # a step's failure is its outcome
         workplace.failures[task.step] = failure
         error = redact(_told(task.step, failure, workplace), workplace.context.secrets)
-        stored = _is_stored(task, workplace)
+        stored = isinstance(failure, DeliveryError) and _is_stored(task, workplace)
         status = StepStatus.STORED if stored else StepStatus.FAILED
         workplace.metadata.set_step_status(task.run_id, task.step, status, error=error)
         return StepOutcome(task.step, StepStatus.FAILED, error)

@@ -65,7 +65,7 @@ def _go_on(
 ) -> RunResult:
     stack = current_stack(record.stack)
     record = metadata.run(record.run_id)  # another process may have gone on with it meanwhile
-    if record.status is RunStatus.DONE:
+    if record.status is RunStatus.DONE and not metadata.debts(record.run_id):
         return read_result(metadata, record.run_id, project, stack)
     finished = {step.name for step in metadata.steps(record.run_id) if step.status in FINISHED}
     unfinished = {

@@ -248,6 +248,7 @@ class Undertaking:
         status = RunStatus.INTERRUPTED if interrupted else RunStatus.FAILED
         said = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
         try:
+            said = redact(said, self.context.secrets)
             self._finish(status, None, said, metadata, observer)
         except FlowyMLError:
             return  # the metadata store itself is what failed; the first error says so
