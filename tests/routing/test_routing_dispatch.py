@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -191,7 +192,7 @@ class Wall(Component):
         self, artifact: Any, stored: StoredArtifact, context: DeliveryContext
     ) -> Receipt | None:
         self.published.append((artifact.data, stored.uri, context.key))
-        return Receipt("wall/1", {"place": 1}) if self.answers else None
+        return Receipt("wall/1", {"place": 1, "at": Path("wall")}) if self.answers else None
 
 
 class Report(Artifact):
@@ -213,7 +214,7 @@ def test_a_third_party_delivers_its_own_type_to_its_own_role(shop: Workshop) -> 
         ("publisher.a", "done", "wall/1"),
         ("publisher.b", "done", "wall/1"),
     ]
-    assert lines[0].result == {"place": 1}
+    assert lines[0].result == {"place": 1, "at": "wall"}
     uri = shop.metadata.artifacts(run_id="run-1")[0].uri
     assert walls["publisher.b"].published == [({"x": 1}, uri, lines[1].key)]
 

@@ -280,3 +280,19 @@ def test_a_model_that_reaches_its_gate_as_a_debt_is_decided_as_well(shop: Worksh
         ("register_model", "done"),
         ("deploy_model", "done"),
     ]
+
+
+def test_metrics_that_were_changed_in_the_store_keep_the_gate_shut(shop: Workshop) -> None:
+    """The run ends all the same, and the reason says what is wrong with them."""
+    model = shop.route(Model({"w": 1}))
+    ids = [artifact.artifact_id for artifact in model.artifacts]
+    shop.route(Metrics({"auc": 0.95}), step="evaluate", output="scores", parents=ids)
+    folder = shop.folder / "store" / "run-1" / "scores"
+    (file,) = [path for path in folder.iterdir() if path.name != "artifact.json"]
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes().replace(b"5", b"9"))
+
+    (settled,) = shop.courier().settle_gates()
+
+    assert settled.status.value == "skipped"
+    assert "evaluate.scores cannot be read" in str(settled.reason)

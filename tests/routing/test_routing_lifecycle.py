@@ -11,7 +11,7 @@ from tests.servers.flaky import Outbox
 
 from flowyml.artifacts import Model
 from flowyml.errors import DeliveryError, IntegrityError, NotFoundError
-from flowyml.records import RunInfo
+from flowyml.records import RunInfo, RunStatus
 from flowyml.routing.containers import Leaf
 from flowyml.routing.lifecycle import ModelLifecycle
 from flowyml.stacks.rules import Rule
@@ -175,14 +175,28 @@ def test_an_approved_model_that_could_not_be_deployed_is_owed(shop: Workshop) ->
     """The decision holds; resuming the run deploys."""
     shop.components = flaky_components(shop.folder, deploy_model="before:permanent:1")
     _train(shop)
+    shop.metadata.set_run_status("run-1", RunStatus.DONE)
 
     with pytest.raises(DeliveryError, match="flowyml resume run-1"):
         _lifecycle(shop).approve("fraud", "1")
 
     assert [debt.hook for debt in shop.metadata.debts("run-1")] == ["deploy_model"]
+    assert shop.metadata.run("run-1").status == RunStatus.INCOMPLETE
     shop.courier().pay_debts()
     assert _served(shop) == [("live", "1")]
     assert _kinds(shop)[-1] == "deployed"
+
+
+def test_a_run_that_another_process_works_on_is_left_to_it(shop: Workshop) -> None:
+    """The decision holds, and the other process deploys."""
+    _train(shop)
+    shop.metadata.acquire_lease("run-1", "another process", 60)
+
+    with pytest.raises(DeliveryError, match="another process works on the run run-1"):
+        _lifecycle(shop).approve("fraud", "1")
+
+    shop.courier().pay_debts()
+    assert _served(shop) == [("live", "1")]
 
 
 def test_a_request_that_did_not_reach_the_registry_is_owed(shop: Workshop) -> None:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import secrets
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from attrs import frozen
 
@@ -19,6 +21,7 @@ from flowyml.records import (
     ModelVersion,
     Producer,
     RunInfo,
+    RunStatus,
 )
 from flowyml.routing.attempts import Attempts
 from flowyml.routing.calls import event
@@ -31,6 +34,9 @@ from flowyml.routing.serving import serving
 from flowyml.stacks.stack import Stack
 
 __all__ = ["Acts"]
+
+SECONDS = 900.0
+"""How long a deployment by hand keeps others from the run that owes it."""
 
 
 @frozen
@@ -64,6 +70,10 @@ class Acts:
         Raises:
             DeliveryError: The deployer failed.
         """
+        with self._working_on(delivery.run_id):
+            return self._finish(delivery)
+
+    def _finish(self, delivery: DeliveryRecord) -> Deployment:
         record = self.metadata.run(delivery.run_id)
         run = RunInfo(record.run_id, record.pipeline, record.stack, record.started_at)
         attempts = Attempts(self.stack, run, Ledger(self.metadata), self.retries, self.actor)
@@ -71,6 +81,8 @@ class Acts:
         parcel = debts.parcels()[delivery.step, delivery.output]
         done = debts.deliver(parcel, delivery.key)
         if done.status != DeliveryStatus.DONE or done.result is None:
+            if record.status == RunStatus.DONE:
+                self.metadata.set_run_status(record.run_id, RunStatus.INCOMPLETE)
             message = (
                 f"{done.component} could not deploy: {done.error or done.reason}; "
                 f"`flowyml resume {done.run_id}` tries again"
@@ -137,6 +149,21 @@ class Acts:
     def endpoint(self, model: ModelVersion) -> str:
         """Return where a model is deployed when nobody says where."""
         return rule_for(Model, self.stack.rules).endpoint_name or model.name
+
+    @contextmanager
+    def _working_on(self, run_id: str) -> Iterator[None]:
+        """Keep others from paying the same debt at the same moment."""
+        owner = secrets.token_hex(8)
+        if not self.metadata.acquire_lease(run_id, owner, SECONDS):
+            message = (
+                f"another process works on the run {run_id}, which owes this deployment; "
+                f"`flowyml resume {run_id}` makes it when that has ended"
+            )
+            raise DeliveryError(message, transient=True)
+        try:
+            yield
+        finally:
+            self.metadata.release_lease(run_id, owner)
 
     def _deployment_of(self, registered: ModelEvent) -> DeliveryRecord | None:
         details = registered.details

@@ -7,7 +7,7 @@ from functools import partial
 
 from attrs import define, frozen
 
-from flowyml.errors import DeliveryError
+from flowyml.errors import DeliveryError, FlowyMLError
 from flowyml.metadata.rows import DeliveryRecord
 from flowyml.records import DeliveryContext, DeliveryStatus, RunInfo
 from flowyml.routing.calls import call_hook
@@ -60,16 +60,10 @@ class Attempts:
         if first := parcel.blocked_by(delivery):
             self._wait_for(first, parcel, delivery)
             return None
-        if delivery.hook != "deploy_model":
-            call = partial(call_hook, self.stack, parcel, delivery)
-            return self._close(parcel, delivery, lambda context: call(context, self.actor))
-        held = hold(parcel, delivery, actor=self.actor)
-        if held is None:
-            return self._close(parcel, delivery, partial(self._deploy, parcel, delivery))
-        if held.waits_for != "approval":
-            parcel.deliveries[delivery.key] = self.ledger.close(delivery, held)
-            return None
-        return self._close(parcel, delivery, lambda _context: tell_registry(self.stack, held))
+        if delivery.hook == "deploy_model":
+            return self._pass_gate(parcel, delivery)
+        call = partial(call_hook, self.stack, parcel, delivery)
+        return self._close(parcel, delivery, lambda context: call(context, self.actor))
 
     def attempt(
         self, parcel: Parcel, delivery: DeliveryRecord, call: Call, *, counted: bool = False
@@ -98,6 +92,20 @@ class Attempts:
         return DeliveryContext(
             delivery.key, self.run, parcel.producer, delivery.attempts, made_at=made_at
         )
+
+    def _pass_gate(self, parcel: Parcel, delivery: DeliveryRecord) -> Exception | None:
+        """Deploy, or write down what the deployment waits for."""
+        try:
+            held = hold(parcel, delivery, actor=self.actor)
+        except FlowyMLError as error:
+            parcel.deliveries[delivery.key] = self.ledger.fail(delivery, error)
+            return error
+        if held is None:
+            return self._close(parcel, delivery, partial(self._deploy, parcel, delivery))
+        if held.waits_for != "approval":
+            parcel.deliveries[delivery.key] = self.ledger.close(delivery, held)
+            return None
+        return self._close(parcel, delivery, lambda _context: tell_registry(self.stack, held))
 
     def _close(self, parcel: Parcel, delivery: DeliveryRecord, call: Call) -> Exception | None:
         try:

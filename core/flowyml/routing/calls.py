@@ -6,6 +6,7 @@ The hooks of the built-in roles have an entry each; a hook of a third party's ro
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
@@ -183,7 +184,9 @@ def _third_party(call: _Call) -> Outcome:
     )
     if receipt is None:
         return Outcome(DeliveryStatus.DONE)
-    return Outcome(DeliveryStatus.DONE, receipt.reference, receipt.details)
+    # What was delivered is not to be lost over a detail that JSON has no form for.
+    details = json.loads(json.dumps(receipt.details, default=str))
+    return Outcome(DeliveryStatus.DONE, receipt.reference, details)
 
 
 _CALLS: Final[Mapping[str, Callable[[_Call], Outcome]]] = {

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Mapping
 from attrs import frozen
 
 from flowyml.artifacts import Metrics
+from flowyml.errors import FlowyMLError
 from flowyml.metadata.rows import DeliveryRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import DeliveryStatus, StepStatus
@@ -82,20 +83,22 @@ class _Figures:
         """Return the final figures about a model; of several values of one, the worst."""
         found: defaultdict[str, list[object]] = defaultdict(list)
         for parcel, models in self._computed_from(model):
-            value = parcel.read() if models == {model} else None
+            value = _read(parcel) if models == {model} else None
             if isinstance(value, Metrics) and value.step is None:
                 for name, figure in value.items():
                     found[name].append(figure)
         return {name: worst(values) for name, values in found.items()}
 
     def doubts(self, model: int) -> Iterator[str]:
-        """Say which metrics do not count, because they may speak of another model."""
+        """Say which metrics do not count: they may speak of another model, or are damaged."""
         for parcel, models in self._computed_from(model):
             if models != {model}:
                 yield (
                     f"{parcel.producer.step}.{parcel.producer.output} was computed from "
                     f"{len(models)} models and says nothing certain about one"
                 )
+            elif isinstance(error := _read(parcel), FlowyMLError):
+                yield f"{parcel.producer.step}.{parcel.producer.output} cannot be read: {error}"
 
     def _computed_from(self, model: int) -> Iterator[tuple[Parcel, set[int]]]:
         """Yield metrics that a later step computed from a model, with all models they stem from."""
@@ -118,6 +121,14 @@ class _Figures:
             here, there = (edge.child, edge.parent) if up else (edge.parent, edge.child)
             neighbours[here].add(there)
         return neighbours
+
+
+def _read(parcel: Parcel) -> object:
+    """Return the value of a parcel, or why it cannot be read: a gate stays shut then."""
+    try:
+        return parcel.read()
+    except FlowyMLError as error:
+        return error
 
 
 def _reached(start: int, neighbours: Neighbours, ends: set[int]) -> set[int]:
