@@ -323,6 +323,26 @@ def test_a_live_object_is_let_go_after_its_last_taker() -> None:
     assert run(make, use, later).outputs["later"]
 
 
+def test_one_output_may_fill_two_parameters() -> None:
+    """By name and by type the same live object is given."""
+
+    @step
+    def use(training_data: Dataset, other: Dataset) -> bool:
+        return training_data is other
+
+    assert run(load_data, use).outputs["use"] is True
+
+
+def test_positional_parameters_keep_their_places() -> None:
+    """One that is left to its default does not let the next one move up."""
+
+    @step
+    def work(first: int = 1, second: int = 2, /, *, third: int = 3) -> list[int]:
+        return [first, second, third]
+
+    assert run(work, second=20, third=30).outputs["work"] == [1, 20, 30]
+
+
 def test_parameters_are_stored_as_such() -> None:
     """Nested settings come back equal."""
 

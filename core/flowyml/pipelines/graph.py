@@ -26,13 +26,11 @@ class Input:
         parameter: Name of the parameter.
         kind: An output of another step, or a context value. What is left to a default is no input.
         name: Name of the output or the context value.
-        positional: Whether it cannot be given by name.
     """
 
     parameter: str
     kind: Literal["output", "context"]
     name: str
-    positional: bool = False
 
 
 @frozen(eq=False)
@@ -218,12 +216,12 @@ class _Wiring:
         name = renamed.get(parameter.name, parameter.name)
         if self._makes(step, name):
             self._check_annotation(step, parameter, name)
-            return Input(parameter.name, "output", name, parameter.positional)
+            return Input(parameter.name, "output", name)
         if name in self.context:
-            return Input(parameter.name, "context", name, parameter.positional)
+            return Input(parameter.name, "context", name)
         fitting = self._fitting(step, parameter)
         if len(fitting) == 1:
-            return Input(parameter.name, "output", fitting[0], parameter.positional)
+            return Input(parameter.name, "output", fitting[0])
         reported = name in (step.inputs or ())
         if not parameter.has_default and not reported:
             self.problems.append(self._unresolvable(step, parameter, fitting))

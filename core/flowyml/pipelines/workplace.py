@@ -67,27 +67,29 @@ class Workplace:
 
     def supplies(self, node: Node) -> Supplies:
         """Gather what a step is called with; what was not made here is loaded."""
-        positional: list[object] = []
         named: dict[str, object] = {}
         records: dict[str, tuple[ArtifactRecord, ...]] = {}
+        made: dict[str, Made] = {}
         for taken in node.inputs:
             if taken.kind == "context":
-                value = self.context[taken.name]
-            else:
-                made = self.handover.take(taken.name) or self._loaded(taken.name)
-                value = made.value
-                records[taken.parameter] = made.records
-            if taken.positional:
-                positional.append(value)
-            else:
-                named[taken.parameter] = value
+                named[taken.parameter] = self.context[taken.name]
+                continue
+            if taken.name not in made:
+                made[taken.name] = self.handover.take(taken.name) or self._loaded(taken.name)
+            named[taken.parameter] = made[taken.name].value
+            records[taken.parameter] = made[taken.name].records
+        positional = [
+            named.pop(parameter.name, parameter.default)
+            for parameter in node.step.parameters
+            if parameter.positional
+        ]
         return Supplies(Arguments(positional, named), records)
 
     def give_up(self, step: str) -> None:
         """Let go of what is kept for a step that will not run."""
-        for taken in self.graph.nodes[step].inputs:
-            if taken.kind == "output":
-                self.handover.take(taken.name)
+        inputs = self.graph.nodes[step].inputs
+        for output in {taken.name for taken in inputs if taken.kind == "output"}:
+            self.handover.take(output)
 
     def _loaded(self, output: str) -> Made:
         artifacts = self.artifacts(output)
