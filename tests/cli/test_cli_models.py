@@ -105,6 +105,7 @@ def test_a_model_waits_until_it_is_deployed(flowyml: Ask) -> None:
     assert flowyml("model", "endpoints").out == "Nothing is deployed.\n"
 
 
+@pytest.mark.timeout(300)  # three servers start, and each imports scikit-learn
 @pytest.mark.usefixtures("oracle")
 def test_a_deployment_is_rolled_back(flowyml: Ask) -> None:
     """What served before serves again, and the history tells all of it."""
