@@ -208,6 +208,8 @@ class _Splitter:
         )
 
     def _conform(self, value: object, annotation: object, output: str) -> object:
+        if type(value) is annotation:
+            return value
         expected = [part for part in alternatives(annotation) if isinstance(part, type)]
         if not expected or any(part in SAYS_NOTHING for part in expected):
             return value

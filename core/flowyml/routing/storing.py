@@ -74,6 +74,7 @@ class Storing:
 def artifact_record(stored: StoredArtifact, producer: Producer) -> ArtifactRecord:
     """Return what the metadata store keeps of a stored artifact."""
     manifest = stored.manifest
+    content = manifest_to_json(manifest)
     return ArtifactRecord(
         run_id=producer.run_id,
         pipeline=producer.pipeline,
@@ -84,8 +85,8 @@ def artifact_record(stored: StoredArtifact, producer: Producer) -> ArtifactRecor
         version=manifest.version,
         store=stored.store,
         uri=stored.uri,
-        digest=manifest.digest,
+        digest=content["digest"],  # computed once, for this is the hot path
         size=manifest.size,
-        manifest=manifest_to_json(manifest),
+        manifest=content,
         created_at=manifest.created_at,
     )
