@@ -207,7 +207,7 @@ def test_the_registry_shares_the_trackers_run_and_logged_model(
 ) -> None:
     """Beside an MLflow tracker it needs no address, and the version belongs to the run."""
     tracker = MLflowTracker(tracking_uri=mlflow_server.url, experiment_name="shared")
-    registry = MLflowModelRegistry().beside([tracker, deliveries.store])
+    registry = MLflowModelRegistry().beside([tracker])
     context = deliveries.context("train", "model")
     stored = deliveries.stored(Model({"w": 1}), "Model", "train", "model")
     tracker.artifact_stored(deliveries.run, stored)

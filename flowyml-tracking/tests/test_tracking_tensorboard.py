@@ -14,6 +14,7 @@ from tests.tracking.deliveries import Deliveries
 from flowyml.artifacts import Metrics, Parameters
 from flowyml.errors import DeliveryError
 from flowyml.records import RunStatus
+from flowyml_local.storage import LocalArtifactStore
 from flowyml_tracking.tensorboard_tracker import TensorBoardTracker
 
 
@@ -40,16 +41,6 @@ def hyperparameters(events: Any) -> dict[str, Any]:
     content = events.SummaryMetadata(metadata.SESSION_START_INFO_TAG).plugin_data.content
     start = plugin_data_pb2.HParamsPluginData.FromString(content).session_start_info
     return {n: v.number_value or v.string_value or v.bool_value for n, v in start.hparams.items()}
-
-
-def test_a_metric_keeps_its_step_and_the_time_it_was_made(
-    tracker: TensorBoardTracker, deliveries: Deliveries
-) -> None:
-    """The time is that of the measurement, whenever it is delivered."""
-    tracker.log_metrics(Metrics({"loss": 0.5}).at_step(3), deliveries.context(at=1500))
-    (point,) = read(tracker, deliveries).Scalars("loss")
-    started = deliveries.run.started_at.timestamp()
-    assert (point.value, point.step, point.wall_time) == (0.5, 3, started + 1.5)
 
 
 def test_what_a_delivery_left_is_in_the_file_at_once(
@@ -157,14 +148,6 @@ def test_the_run_ends_as_the_pipeline_did(
     assert json.loads(facts.read_text())["status"] == status.value
 
 
-def test_a_run_that_logs_nothing_leaves_nothing(
-    tracker: TensorBoardTracker, deliveries: Deliveries
-) -> None:
-    """Not even a folder."""
-    tracker.run_finished(deliveries.run, RunStatus.DONE)
-    assert not tracker.log_dir.exists()
-
-
 def test_a_parameter_with_another_value_is_refused_by_both_names(
     tracker: TensorBoardTracker, deliveries: Deliveries
 ) -> None:
@@ -200,7 +183,9 @@ def test_a_figure_is_shown(tracker: TensorBoardTracker, deliveries: Deliveries) 
     figure = pytest.importorskip("matplotlib.figure").Figure(figsize=(3, 2), dpi=100)
     figure.subplots().plot([1, 2])
     stored = deliveries.stored(figure, "Figure", "train", "curve")
-    tracker.beside([deliveries.store]).artifact_stored(deliveries.run, stored)
+    tracker.beside([LocalArtifactStore(path=deliveries.folder)]).artifact_stored(
+        deliveries.run, stored
+    )
     (image,) = read(tracker, deliveries).Images("figures/train.curve")
     assert (image.width, image.height) == (300, 200)
 
