@@ -10,8 +10,9 @@ import pytest
 
 from flowyml import Dataset, Metrics, Model, Pipeline, context, step
 from flowyml.errors import PipelineError
-from flowyml.pipelines.graph import Graph, wire
+from flowyml.pipelines.graph import Graph
 from flowyml.pipelines.step import Step
+from flowyml.pipelines.wiring import wire
 
 
 @step(outputs=["training_data"])

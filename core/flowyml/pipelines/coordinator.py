@@ -66,7 +66,7 @@ class Coordinator:
         while self._ready or self._running:
             self._start()
             if self._running:
-                self._finish(*self._awaited())
+                self._finish(*self._ended.get())
 
     def _start(self) -> None:
         """Start everything that is ready."""
@@ -112,9 +112,6 @@ class Coordinator:
         outcome = execute(task, self.workplace)
         self._tell_finished(outcome, time.monotonic() - began)
         return outcome
-
-    def _awaited(self) -> tuple[str, Future[StepOutcome]]:
-        return self._ended.get()
 
     def _finish(self, name: str, future: Future[StepOutcome]) -> None:
         began = self._running.pop(name)

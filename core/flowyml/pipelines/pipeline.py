@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from flowyml.errors import PipelineError
 from flowyml.pipelines.context import Context
-from flowyml.pipelines.graph import AnyStep, Graph, wire
+from flowyml.pipelines.graph import AnyStep, Graph
 from flowyml.pipelines.loading import StoppedError, current_loading, loading
 from flowyml.pipelines.step import Step
+from flowyml.pipelines.wiring import wire
 
 if TYPE_CHECKING:
     from flowyml.pipelines.result import RunResult

@@ -8,10 +8,13 @@ from attrs import field, frozen
 
 from flowyml.errors import FlowyMLError, IncompleteRunError, StepError
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord, StepRecord
+from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.stored import Outputs
 from flowyml.records import DeliveryStatus, RunStatus, StepStatus
+from flowyml.stacks.project import Project
+from flowyml.stacks.stack import Stack
 
-__all__ = ["RunResult"]
+__all__ = ["RunResult", "read_result"]
 
 SAID = {
     "store_artifact": "stored",
@@ -117,6 +120,29 @@ class RunResult:
                 outputs = found.setdefault(delivery.step, {})
                 outputs.setdefault(delivery.output, []).append(delivery)
         return found
+
+
+def read_result(
+    metadata: MetadataStore,
+    run_id: str,
+    project: Project,
+    stack: Stack,
+    error: FlowyMLError | None = None,
+) -> RunResult:
+    """Return how a run went, from what is written down about it."""
+    record = metadata.run(run_id)
+    artifacts = tuple(reversed(metadata.artifacts(run_id=record.run_id)))
+    return RunResult(
+        run_id=record.run_id,
+        pipeline=record.pipeline,
+        stack=record.stack,
+        status=record.status,
+        outputs=Outputs.of(record.run_id, artifacts, project, lambda: stack),
+        steps=tuple(metadata.steps(record.run_id)),
+        artifacts=artifacts,
+        deliveries=tuple(metadata.deliveries(record.run_id)),
+        error=error,
+    )
 
 
 def _ended(step: StepRecord) -> str:

@@ -14,8 +14,8 @@ from flowyml.pipelines.finding import find_reference
 from flowyml.pipelines.graph import Graph
 from flowyml.pipelines.lease import Lease
 from flowyml.pipelines.pipeline import Pipeline
-from flowyml.pipelines.result import RunResult
-from flowyml.pipelines.run import Undertaking, read_result
+from flowyml.pipelines.result import RunResult, read_result
+from flowyml.pipelines.run import Undertaking
 from flowyml.records import RunInfo, RunStatus, StepStatus
 from flowyml.routing.router import Router
 from flowyml.stacks.active import command_line, current_project, current_stack

@@ -19,8 +19,7 @@ from flowyml.pipelines.coordinator import Coordinator
 from flowyml.pipelines.graph import Graph
 from flowyml.pipelines.lease import Lease
 from flowyml.pipelines.planning import plan_graph
-from flowyml.pipelines.result import RunResult
-from flowyml.pipelines.stored import Outputs
+from flowyml.pipelines.result import RunResult, read_result
 from flowyml.pipelines.watching import RunObserver, current_observer
 from flowyml.pipelines.workplace import Workplace
 from flowyml.plugins.components import StepExecutor
@@ -35,7 +34,7 @@ from flowyml.stacks.stack import Stack
 if TYPE_CHECKING:
     from flowyml.pipelines.pipeline import Pipeline
 
-__all__ = ["Undertaking", "new_run_id", "read_result", "start_run"]
+__all__ = ["Undertaking", "new_run_id", "start_run"]
 
 CONTEXT = "context"
 """Stands for the step where a delivery belongs to the run as a whole."""
@@ -266,29 +265,6 @@ class Undertaking:
         result = read_result(metadata, self.run.run_id, self.project, self.stack, error)
         observer.run_finished(result)
         return result
-
-
-def read_result(
-    metadata: MetadataStore,
-    run_id: str,
-    project: Project,
-    stack: Stack,
-    error: FlowyMLError | None = None,
-) -> RunResult:
-    """Return how a run went, from what is written down about it."""
-    record = metadata.run(run_id)
-    artifacts = tuple(reversed(metadata.artifacts(run_id=record.run_id)))
-    return RunResult(
-        run_id=record.run_id,
-        pipeline=record.pipeline,
-        stack=record.stack,
-        status=record.status,
-        outputs=Outputs.of(record.run_id, artifacts, project, lambda: stack),
-        steps=tuple(metadata.steps(record.run_id)),
-        artifacts=artifacts,
-        deliveries=tuple(metadata.deliveries(record.run_id)),
-        error=error,
-    )
 
 
 def _error(workplace: Workplace, step: str, said: str | None) -> FlowyMLError:
