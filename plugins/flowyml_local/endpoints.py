@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -19,6 +18,11 @@ from attrs import frozen
 
 from flowyml.errors import DeliveryError
 from flowyml_local.processes import Process
+
+try:
+    import fcntl
+except ImportError:  # Windows: a stack loads that has this deployer, and nothing is deployed
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["Endpoint", "EndpointFiles"]
 
@@ -131,6 +135,11 @@ class EndpointFiles:
             name: Name of the endpoint, for the message.
             patience: Seconds to wait for another process.
         """
+        if fcntl is None:
+            message = (
+                "the local deployer starts servers only on Linux and macOS; choose another one"
+            )
+            raise DeliveryError(message)
         self.record.parent.mkdir(parents=True, exist_ok=True)
         with self.record.with_suffix(".lock").open("a") as file:
             deadline = time.monotonic() + patience
