@@ -46,6 +46,14 @@ def built(pattern: str) -> str:
     return str(path)
 
 
+def with_extras(package: str) -> str:
+    """Name a package with all of its extras: the tests of a backend need its client."""
+    extras = nox.project.load_toml(f"{package}/pyproject.toml")["project"].get(
+        "optional-dependencies", {}
+    )
+    return f"{package}[{','.join(extras)}]" if extras else package
+
+
 def test_requirements(package: str) -> tuple[str, ...]:
     """Return what the tests of one package need besides the package, its servers included."""
     own = nox.project.load_toml(f"{package}/pyproject.toml").get("dependency-groups", {})
@@ -63,7 +71,7 @@ def install_workspace(session: nox.Session) -> None:
 @nox.parametrize("package", [nox.param(".", id="core"), *(nox.param(p, id=p) for p in PLUGINS)])
 def tests(session: nox.Session, package: str) -> None:
     """Run one package's tests where only it and the core are installed."""
-    plugin = () if package == "." else ("-e", package)
+    plugin = () if package == "." else ("-e", with_extras(package))
     session.install("-e", ".[testing,examples]", *plugin, *test_requirements(package))
     folders = [f"{package}/tests"] if plugin else []
     session.run("pytest", "-c", "pyproject.toml", *folders, *session.posargs)
