@@ -15,10 +15,11 @@ __all__ = ["Fault", "Proxy"]
 
 CHUNK = 65536
 
-SLOW_DOWN = (
-    b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>SlowDown</Code>'
-    b"<Message>Please reduce your request rate.</Message></Error>"
-)
+REFUSALS = {
+    "slow_down": ("503 Slow Down", "SlowDown", "Please reduce your request rate."),
+    "deny": ("403 Forbidden", "AccessDenied", "Access Denied"),
+}
+"""Status, code and message, as S3 words them."""
 
 
 @define
@@ -26,14 +27,15 @@ class Fault:
     """What happens to the next connections that match.
 
     Attributes:
-        kind: ``slow_down`` answers 503 SlowDown, ``cut`` closes the connection once ``after``
-            bytes of the request have gone through, ``hang`` answers nothing at all.
+        kind: ``slow_down`` answers 503 SlowDown, ``deny`` 403 AccessDenied, ``cut`` closes the
+            connection once ``after`` bytes of the request have gone through, ``hang`` answers
+            nothing at all.
         times: How many connections it hits.
         matching: Bytes that the first piece of the request has to contain.
         after: Bytes of the request to let through before a cut.
     """
 
-    kind: Literal["slow_down", "cut", "hang"]
+    kind: Literal["slow_down", "deny", "cut", "hang"]
     times: int = 1
     matching: bytes = b""
     after: int = 0
@@ -95,8 +97,8 @@ class Proxy:
             client.close()
         elif fault is None:
             self._forward(client, head, limit=None)
-        elif fault.kind == "slow_down":
-            _refuse(client)
+        elif fault.kind in REFUSALS:
+            _refuse(client, *REFUSALS[fault.kind])
         elif fault.kind == "hang":
             self._silent.append(client)
         else:
@@ -149,14 +151,15 @@ def _copy(source: socket.socket, target: socket.socket) -> None:
         return
 
 
-def _refuse(client: socket.socket) -> None:
-    """Answer 503 as S3 does, then read on, so that the answer is not lost in a reset."""
+def _refuse(client: socket.socket, status: str, code: str, message: str) -> None:
+    """Answer as S3 does, then read on, so that the answer is not lost in a reset."""
+    body = f"<Error><Code>{code}</Code><Message>{message}</Message></Error>".encode()
     head = (
-        b"HTTP/1.1 503 Slow Down\r\nContent-Type: application/xml\r\nConnection: close\r\n"
-        + f"Content-Length: {len(SLOW_DOWN)}\r\n\r\n".encode()
+        f"HTTP/1.1 {status}\r\nContent-Type: application/xml\r\nConnection: close\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
     )
     try:
-        client.sendall(head + SLOW_DOWN)
+        client.sendall(head.encode() + body)
         client.shutdown(socket.SHUT_WR)
         client.settimeout(2)
         while client.recv(CHUNK):

@@ -210,6 +210,8 @@ class S3Bucket:
 
     def copy(self, source: str, target: str, file: StoredFile) -> None:
         """Copy an object on the server's side into a new one."""
+        if self._head(target) is not None:
+            raise FileExistsError(target)  # some servers have conditions for everything but copies
         whence = {"Bucket": self.bucket, "Key": self.key(source)}
         if file.size > LARGEST_COPY:
             self._copy_parts(whence, target, file)
