@@ -43,6 +43,7 @@ class LocalModelDeployer(ModelDeployer):
     """
 
     reads_schemes: ClassVar[frozenset[str] | None] = frozenset({"file"})
+    stays_here: ClassVar[bool] = True
 
     path: Path = field(default=Path(".flowyml/endpoints"), converter=Path)
     host: str = "127.0.0.1"

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import ClassVar
 
 import attrs
 from attrs import define, field
@@ -37,6 +38,8 @@ class LocalModelRegistry(ModelRegistry):
     Attributes:
         path: Folder of the file ``models.db``.
     """
+
+    stays_here: ClassVar[bool] = True
 
     path: Path = field(default=Path(".flowyml/registry"), converter=Path)
 

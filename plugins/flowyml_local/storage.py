@@ -32,6 +32,7 @@ class LocalArtifactStore(ArtifactStore):
     path: Path = Path(".flowyml/artifacts")
     fsync: bool = False
 
+    stays_here: ClassVar[bool] = True
     SCARCE: ClassVar[int] = 2**30
 
     def root_uri(self) -> str:

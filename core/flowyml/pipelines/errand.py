@@ -30,7 +30,7 @@ __all__ = ["main"]
 
 def main(arguments: Sequence[str]) -> int:
     """Do an errand; return the exit code, 0 whenever there is an outcome, also a bad one."""
-    archive, answer = map(Path, arguments)
+    archive, answer = (Path(argument).absolute() for argument in arguments)
     with TemporaryDirectory(prefix="flowyml-", ignore_cleanup_errors=True) as scratch:
         outcome, ended = _do(archive, Path(scratch))
         answer.parent.mkdir(parents=True, exist_ok=True)

@@ -6,14 +6,21 @@ metadata store of its own with it; the outcome brings back what was added there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import attrs
 from attrs import frozen
 from cattrs.preconf.json import make_converter
 
 from flowyml.errors import NotFoundError
-from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord, RunRecord, StepRecord
+from flowyml.metadata.rows import (
+    ArtifactRecord,
+    DeliveryRecord,
+    ModelEvent,
+    RunRecord,
+    StepRecord,
+)
 from flowyml.metadata.store import MetadataStore
 
 __all__ = ["for_the_way_back", "for_the_way_there", "unpack_back", "unpack_there"]
@@ -34,6 +41,7 @@ class _Back:
     artifacts: list[ArtifactRecord]
     parents: list[list[Place]]
     deliveries: list[DeliveryRecord]
+    events: list[ModelEvent]
 
 
 _CONVERTER = make_converter()
@@ -86,12 +94,21 @@ def for_the_way_back(metadata: MetadataStore, run_id: str, step: str) -> dict[st
         for record in stored
     ]
     delivered = [each for each in metadata.deliveries(run_id) if each.step == step]
-    plain: dict[str, Any] = _CONVERTER.unstructure(_Back(told, stored, parents, delivered))
+    models = dict.fromkeys(name for delivery in delivered for name in _models(delivery))
+    events = [event for model in models for event in metadata.events(model)]
+    back = _Back(told, stored, parents, delivered, events)
+    plain: dict[str, Any] = _CONVERTER.unstructure(back)
     return plain
 
 
+def _models(delivery: DeliveryRecord) -> Iterator[str]:
+    """Yield the models whose history a delivery may have added to."""
+    for facts in (delivery.payload or {}, delivery.result or {}):
+        yield from (facts[key] for key in ("name", "model") if isinstance(facts.get(key), str))
+
+
 def unpack_back(metadata: MetadataStore, records: Mapping[str, Any]) -> None:
-    """Write down what an outcome brought back."""
+    """Write down what an outcome brought back; the same outcome again changes nothing."""
     brought = _CONVERTER.structure(records, _Back)
     step = brought.step
     ids = {
@@ -105,6 +122,7 @@ def unpack_back(metadata: MetadataStore, records: Mapping[str, Any]) -> None:
         metadata.add_deliveries(brought.deliveries)
         for delivery in brought.deliveries:
             metadata.update_delivery(delivery)
+        _add_events(metadata, brought.events)
         metadata.set_step_status(
             step.run_id,
             step.name,
@@ -113,3 +131,15 @@ def unpack_back(metadata: MetadataStore, records: Mapping[str, Any]) -> None:
             cached_from=step.cached_from,
             note=step.note,
         )
+
+
+def _add_events(metadata: MetadataStore, events: Iterable[ModelEvent]) -> None:
+    """Append to the histories what is not in them yet; here it gets a place and hashes anew."""
+    for event in events:
+        bare = attrs.evolve(event, sequence=0, previous="", entry_hash="")
+        known = (
+            attrs.evolve(each, sequence=0, previous="", entry_hash="")
+            for each in metadata.events(event.model)
+        )
+        if bare not in known:
+            metadata.append_event(bare)

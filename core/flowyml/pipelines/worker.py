@@ -75,13 +75,18 @@ def run_task(task: StepTask) -> tuple[StepOutcome, bool]:
         except FlowyMLError as error:
             said = f"step {task.step!r} cannot start in its process: {error}"
             metadata.set_step_status(task.run_id, task.step, StepStatus.FAILED, error=said)
-            return StepOutcome(task.step, StepStatus.FAILED, said), True
-        outcome = execute(task, workplace)
-        if task.records is not None:
-            records = for_the_way_back(metadata, task.run_id, task.step)
-            outcome = attrs.evolve(outcome, records=records)
+            failed = StepOutcome(task.step, StepStatus.FAILED, said)
+            return _with_records(failed, task, metadata), True
+        outcome = _with_records(execute(task, workplace), task, metadata)
         stuck = isinstance(workplace.failures.get(task.step), StepTimeoutError)
         return outcome, not stuck
+
+
+def _with_records(outcome: StepOutcome, task: StepTask, metadata: MetadataStore) -> StepOutcome:
+    """Add what was written down here, where nobody else can read it."""
+    if task.records is None:
+        return outcome
+    return attrs.evolve(outcome, records=for_the_way_back(metadata, task.run_id, task.step))
 
 
 def _workplace(task: StepTask, project: Project, metadata: MetadataStore) -> Workplace:

@@ -41,11 +41,14 @@ class Component:
         role: The role it fills; the entry-point group is ``flowyml.<role>``.
         reads_schemes: Schemes of the stores whose URIs it can read (``{"gs"}``); None for any.
         flowyml_api: Versions of the hook contract that it is built for (``>=1,<2``); empty for any.
+        stays_here: Whether what it keeps lies on this machine, so that a step which runs on another
+            one cannot reach it.
     """
 
     role: ClassVar[str]
     reads_schemes: ClassVar[frozenset[str] | None] = None
     flowyml_api: ClassVar[str] = ""
+    stays_here: ClassVar[bool] = False
 
     def beside(self, others: Sequence[Component]) -> Self:
         """Return this component completed from the others of its stack.
