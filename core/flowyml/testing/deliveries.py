@@ -50,12 +50,22 @@ class Deliveries:
         )
 
     def stored(
-        self, value: Any, type_name: str, step: str = "train", output: str = "out"
+        self,
+        value: Any,
+        type_name: str,
+        step: str = "train",
+        output: str = "out",
+        format: str | None = None,  # noqa: A002  # the word of rules
     ) -> StoredArtifact:
-        """Store a value as the local store does."""
+        """Store a value as the local store does, in a format by name where one is given."""
         context = self.context(step, output)
         packed = pack(
-            value, type_name=type_name, name=output, producer=context.producer, key=context.key
+            value,
+            type_name=type_name,
+            name=output,
+            producer=context.producer,
+            key=context.key,
+            format=format,
         )
         path = f"{self.run.run_id}/{step}/{output}"
         request = StoreRequest(path=path, manifest=packed.manifest, write=packed.write)

@@ -24,6 +24,7 @@ import pytest
 from flowyml.artifacts import Metrics, Parameters
 from flowyml.errors import DeliveryError
 from flowyml.records import RunInfo, RunStatus
+from flowyml.testing.components import ComponentContract
 from flowyml.testing.deliveries import Deliveries
 
 __all__ = ["Backend", "TrackerContract"]
@@ -48,7 +49,7 @@ class Backend(Protocol):
         """Return all that the run tells of stored artifacts, as one text."""
 
 
-class TrackerContract:
+class TrackerContract(ComponentContract):
     """Tests of a tracker; a subclass may add its own beside them."""
 
     @pytest.fixture
@@ -60,6 +61,11 @@ class TrackerContract:
     def backend(self) -> Backend:
         """Return what looks at the backend."""
         raise NotImplementedError
+
+    @pytest.fixture
+    def new_component(self, new_tracker: Callable[[], Any]) -> Callable[[], Any]:
+        """Let the tests of any component have a tracker."""
+        return new_tracker
 
     @pytest.fixture
     def deliveries(self, tmp_path: Path) -> Deliveries:

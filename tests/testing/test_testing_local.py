@@ -1,0 +1,67 @@
+"""The built-in components do what every component of their role has to do."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from flowyml.records import ModelVersion
+from flowyml.testing import (
+    DeployerContract,
+    FolderBackend,
+    OrchestratorContract,
+    RegistryContract,
+    StoreBackend,
+    StoreContract,
+)
+from flowyml.testing.deployers import folder_models
+from flowyml_local.deployer import LocalModelDeployer
+from flowyml_local.orchestrator import LocalOrchestrator
+from flowyml_local.registry import LocalModelRegistry
+from flowyml_local.storage import LocalArtifactStore
+
+
+class TestLocalStore(StoreContract):
+    @pytest.fixture
+    def new_store(self, tmp_path: Path) -> Callable[[], LocalArtifactStore]:
+        return lambda: LocalArtifactStore(path=tmp_path / "store")
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> StoreBackend:
+        return FolderBackend(tmp_path / "store")
+
+
+class TestLocalRegistry(RegistryContract):
+    registry = "local"
+
+    @pytest.fixture
+    def new_registry(self, tmp_path: Path) -> Callable[[], LocalModelRegistry]:
+        return lambda: LocalModelRegistry(path=tmp_path / "registry")
+
+
+class TestLocalDeployer(DeployerContract):
+    @pytest.fixture
+    def new_deployer(self, tmp_path: Path) -> Callable[[], LocalModelDeployer]:
+        return lambda: LocalModelDeployer(path=tmp_path / "endpoints")
+
+    @pytest.fixture
+    def new_model(self, tmp_path: Path) -> Callable[[str, float], ModelVersion]:
+        return folder_models(tmp_path / "artifacts")
+
+
+class TestThreads(OrchestratorContract):
+    settings = "{ type: local, max_workers: 3 }"
+
+    @pytest.fixture
+    def new_orchestrator(self) -> Callable[[], LocalOrchestrator]:
+        return lambda: LocalOrchestrator(max_workers=3)
+
+
+class TestProcesses(OrchestratorContract):
+    settings = "{ type: local, executor: process }"
+
+    @pytest.fixture
+    def new_orchestrator(self) -> Callable[[], LocalOrchestrator]:
+        return lambda: LocalOrchestrator(executor="process")
