@@ -9,7 +9,8 @@ import pytest
 from attrs import frozen
 
 from flowyml import context, secret
-from flowyml.pipelines.context import looks_secret, recordable, redact
+from flowyml.pipelines.context import looks_secret, recordable
+from flowyml.routing.secrecy import redact
 
 
 @frozen

@@ -8,16 +8,17 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 from tests.pipelines.conftest import WriteFile
 
 from flowyml import Pipeline, step
 from flowyml.errors import PipelineError
+from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import RunRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.finding import find_pipeline
-from flowyml.pipelines.lease import Lease
 from flowyml.pipelines.resume import resume
 from flowyml.records import RunStatus, StepStatus
 from flowyml.stacks.project import Project
@@ -199,6 +200,19 @@ def test_a_lease_of_a_dead_process_is_taken(metadata: MetadataStore) -> None:
         assert metadata.lease_owner("run-1") != dead
     with pytest.raises(PipelineError, match="another process works"):
         Lease(metadata, "run-2").__enter__()
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux tells")
+def test_a_lease_of_a_process_that_nobody_asked_after_is_taken(metadata: MetadataStore) -> None:
+    """In a container without an init process what was killed keeps its number for ever."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    dead = Lease(metadata, "run-1").owner.replace(f" {os.getpid()} ", f" {process.pid} ")
+    metadata.acquire_lease("run-1", dead, 60)
+
+    with Lease(metadata, "run-1"):
+        assert metadata.lease_owner("run-1") != dead
+    process.wait()
 
 
 def test_a_lease_is_renewed_and_its_loss_is_noticed(metadata: MetadataStore) -> None:

@@ -83,26 +83,29 @@ def _each(run_ids: Sequence[str], refused: list[int]) -> Iterator[RunResult]:
 def _unfinished() -> Iterator[str]:
     """Yield the runs that can go on by themselves, the oldest first.
 
-    One that is marked as running was killed, unless a process holds it. A failed one is left to its
-    user: the step would fail again.
+    One that is marked as running was killed, unless a process holds it. One that is done may owe a
+    deployment that was permitted since. A failed one is left to its user: the step would fail
+    again.
     """
     from flowyml.records import RunStatus
 
     if not has_history():
         return
     with history() as metadata:
+        owing = [metadata.run(run_id) for run_id in {debt.run_id for debt in metadata.debts()}]
         found = [
-            run
-            for status in (RunStatus.INCOMPLETE, RunStatus.INTERRUPTED, RunStatus.RUNNING)
-            for run in metadata.runs(status=status)
-            if _is_free(metadata, run.run_id)
+            *(run for run in owing if run.status is RunStatus.DONE),
+            *metadata.runs(status=RunStatus.INCOMPLETE),
+            *metadata.runs(status=RunStatus.INTERRUPTED),
+            *metadata.runs(status=RunStatus.RUNNING),
         ]
-    yield from (run.run_id for run in sorted(found, key=lambda run: run.started_at))
+        free = [run for run in found if _is_free(metadata, run.run_id)]
+    yield from (run.run_id for run in sorted(free, key=lambda run: run.started_at))
 
 
 def _is_free(metadata: MetadataStore, run_id: str) -> bool:
     """Whether no process works on a run."""
-    from flowyml.pipelines.lease import Lease
+    from flowyml.metadata.lease import Lease
 
     try:
         with Lease(metadata, run_id):

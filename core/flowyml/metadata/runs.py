@@ -40,7 +40,12 @@ ADD: Final = """
     ON CONFLICT (run_id) DO NOTHING
 """
 
-SET_STATUS: Final = "UPDATE runs SET status = ?, error = ?, finished_at = ? WHERE run_id = ?"
+# A run that has ended and owes something again has not ended any later for it.
+SET_STATUS: Final = """
+    UPDATE runs SET status = ?1, error = ?2,
+        finished_at = CASE WHEN ?3 IS NULL THEN NULL ELSE coalesce(finished_at, ?3) END
+    WHERE run_id = ?4
+"""
 
 WITH_PREFIX: Final = """
     SELECT run_id FROM runs WHERE run_id >= ? AND run_id < ? ORDER BY run_id LIMIT ?
@@ -89,7 +94,7 @@ class RunTable:
             raise MetadataError(message)
 
     def set_status(self, run_id: str, status: RunStatus, error: str | None) -> None:
-        """Say how a run stands; every status but ``running`` ends it now."""
+        """Say how a run stands; every status but ``running`` ends it now, if it has not ended."""
         about = f"the status of the run {run_id!r}"
         ended = None if status is RunStatus.RUNNING else to_micros(self.clock())
         values = (status.value, plain_text(error), ended, run_id)

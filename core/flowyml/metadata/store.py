@@ -118,7 +118,7 @@ class MetadataStore:
         self._runs.add(run)
 
     def set_run_status(self, run_id: str, status: RunStatus, *, error: str | None = None) -> None:
-        """Say how a run stands; every status but ``running`` ends it now.
+        """Say how a run stands; every status but ``running`` ends it now, if it has not ended.
 
         Raises:
             NotFoundError: There is no run with exactly this id.

@@ -15,13 +15,14 @@ from uuid import UUID
 
 from attrs import field, frozen
 
+from flowyml.routing.secrecy import HIDDEN, SHORTEST, without_logins
+
 __all__ = [
     "Context",
     "Secret",
     "context",
     "looks_secret",
     "recordable",
-    "redact",
     "reveal",
     "secret",
     "without",
@@ -29,15 +30,7 @@ __all__ = [
 
 T = TypeVar("T")
 
-HIDDEN: Final = "***"
-
-SHORTEST: Final = 4
-"""Characters that a secret text has at least to be searched for in messages."""
-
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
-
-_LOGIN: Final = re.compile(r"(://)[^/@\s]*:[^/@\s]*@")
-"""User and password inside a URL."""
 
 _SECRET_WORDS: Final = frozenset({"token", "pwd", "passphrase", "apikey"})
 
@@ -157,16 +150,9 @@ def reveal(value: Any) -> Any:
     return value
 
 
-def redact(text: str, secrets: tuple[str, ...]) -> str:
-    """Return a text in which no secret is readable."""
-    for found in secrets:
-        text = text.replace(found, HIDDEN)
-    return text
-
-
 def _public(value: Any) -> Any:
     if isinstance(value, str):
-        return _LOGIN.sub(rf"\1{HIDDEN}@", value)
+        return without_logins(value)
     if isinstance(value, Mapping):
         return without(value)
     if isinstance(value, list | tuple):

@@ -12,12 +12,13 @@ from queue import SimpleQueue
 from attrs import define, evolve, field
 
 from flowyml.errors import StepError
+from flowyml.metadata.lease import Lease
 from flowyml.pipelines.execution import execute
-from flowyml.pipelines.lease import Lease
 from flowyml.pipelines.watching import RunObserver
 from flowyml.pipelines.workplace import Workplace
 from flowyml.plugins.components import StepExecutor
 from flowyml.records import StepOutcome, StepStatus, StepTask
+from flowyml.routing.secrecy import redact
 
 __all__ = ["Coordinator"]
 
@@ -129,7 +130,7 @@ class Coordinator:
 
     def _failed(self, name: str, why: str) -> StepOutcome:
         """Write down that a step failed for a reason outside of it."""
-        error = f"step {name!r}: {why}"
+        error = redact(f"step {name!r}: {why}", self.workplace.courier.secrets)
         self.workplace.failures[name] = StepError(error, step=name)
         self.workplace.metadata.set_step_status(
             self.workplace.run.run_id, name, StepStatus.FAILED, error=error

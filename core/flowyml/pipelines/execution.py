@@ -13,7 +13,6 @@ from itertools import chain
 from flowyml.errors import DeliveryError, FlowyMLError, StepError
 from flowyml.pipelines.cache import recall, remember, wants_cache
 from flowyml.pipelines.calling import call
-from flowyml.pipelines.context import redact
 from flowyml.pipelines.failures import StepTimeoutError, step_failure, trimmed
 from flowyml.pipelines.graph import Node
 from flowyml.pipelines.handover import Made
@@ -21,6 +20,7 @@ from flowyml.pipelines.inside import CURRENT, Deliveries
 from flowyml.pipelines.workplace import Supplies, Workplace
 from flowyml.records import StepOutcome, StepStatus, StepTask
 from flowyml.routing.containers import Leaf, join, take_apart
+from flowyml.routing.secrecy import redact
 
 __all__ = ["execute"]
 
@@ -41,7 +41,7 @@ def execute(task: StepTask, workplace: Workplace) -> StepOutcome:
         return StepOutcome(task.step, _work(workplace.graph.nodes[task.step], workplace))
     except Exception as failure:  # noqa: BLE001  # a step's failure is its outcome
         workplace.failures[task.step] = failure
-        error = redact(_told(task.step, failure, workplace), workplace.context.secrets)
+        error = redact(_told(task.step, failure, workplace), workplace.courier.secrets)
         stored = isinstance(failure, DeliveryError) and _is_stored(task, workplace)
         status = StepStatus.STORED if stored else StepStatus.FAILED
         workplace.metadata.set_step_status(task.run_id, task.step, status, error=error)

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from flowyml.errors import PipelineError
+from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import RunRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.context import Context, recordable
 from flowyml.pipelines.finding import find_reference
 from flowyml.pipelines.graph import Graph
-from flowyml.pipelines.lease import Lease
 from flowyml.pipelines.pipeline import Pipeline
 from flowyml.pipelines.result import RunResult, read_result
 from flowyml.pipelines.run import Undertaking
@@ -71,7 +71,7 @@ def _go_on(
     unfinished = {
         step.name for step in metadata.steps(record.run_id) if step.status not in FINISHED
     }
-    graph, context = Graph({}, {}), Context()
+    graph, context = Graph({}, {}), Context(parameters or {})
     if unfinished:  # a run that only has debts pays them without its pipeline
         pipeline = pipeline or _found(record, project)
         context = context_of(pipeline, record).over(parameters or {})

@@ -12,12 +12,12 @@ from attrs import frozen
 
 from flowyml.artifacts import Parameters
 from flowyml.errors import ConfigurationError, DeliveryError, FlowyMLError, PipelineError, StepError
+from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import RunRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.pipelines.context import Context, is_secret, recordable, redact
+from flowyml.pipelines.context import Context, is_secret, recordable
 from flowyml.pipelines.coordinator import Coordinator
 from flowyml.pipelines.graph import Graph
-from flowyml.pipelines.lease import Lease
 from flowyml.pipelines.planning import plan_graph
 from flowyml.pipelines.result import RunResult, read_result
 from flowyml.pipelines.watching import RunObserver, current_observer
@@ -27,6 +27,7 @@ from flowyml.records import RunInfo, RunStatus, StepOutcome, StepStatus, StepTas
 from flowyml.routing.containers import Leaf
 from flowyml.routing.deliver import Courier
 from flowyml.routing.router import Router
+from flowyml.routing.secrecy import component_secrets, is_told, redact
 from flowyml.stacks.active import current_project, current_stack
 from flowyml.stacks.project import Project
 from flowyml.stacks.stack import Stack
@@ -162,6 +163,7 @@ class Undertaking:
             run=self.run,
             router=self.router,
             observer=observer,
+            secrets=self.context.secrets,
         )
         workplace = Workplace(self.run, self.graph, self.context, self.stack, metadata, courier)
         coordinator = Coordinator(workplace, executor, self._tasks(), lease, observer)
@@ -247,7 +249,8 @@ class Undertaking:
         status = RunStatus.INTERRUPTED if interrupted else RunStatus.FAILED
         said = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
         try:
-            said = redact(said, self.context.secrets)
+            known = component_secrets(self.stack.components.values())
+            said = redact(said, (*self.context.secrets, *known))
             self._finish(status, None, said, metadata, observer)
         except FlowyMLError:
             return  # the metadata store itself is what failed; the first error says so
@@ -270,13 +273,12 @@ class Undertaking:
 def _error(workplace: Workplace, step: str, said: str | None) -> FlowyMLError:
     """Return why a run failed, chained to what the step raised where that was in this process.
 
-    What a step raised may hold a secret in its text; then it is left out.
+    What a step or a backend raised may hold a secret in its text; then it is left out.
     """
     error = StepError(said or f"step {step!r} failed", step=step)
     failure = workplace.failures.get(step)
     cause = failure.__cause__ if isinstance(failure, StepError) else failure
-    secrets = workplace.context.secrets
-    if cause is not None and redact(told := str(cause), secrets) == told:
+    if not is_told(cause, workplace.courier.secrets):
         error.__cause__ = cause
     return error
 

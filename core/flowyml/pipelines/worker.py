@@ -99,7 +99,7 @@ def _workplace(task: StepTask, project: Project, metadata: MetadataStore) -> Wor
         raise PipelineError(message)
     stack = Configuration.read(project).build(task.stack)
     run = RunInfo(record.run_id, record.pipeline, record.stack, record.started_at)
-    courier = Courier(stack=stack, metadata=metadata, run=run, router=Router(stack))
+    courier = Courier(stack, metadata, run, Router(stack), secrets=context.secrets)
     return Workplace(run, graph, context, stack, metadata, courier, ends_with_step=True)
 
 

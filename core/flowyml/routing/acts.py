@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from attrs import frozen
 
 from flowyml.artifacts import Model
 from flowyml.errors import DeliveryError
+from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import DeliveryRecord, ModelEvent
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import (
@@ -28,15 +27,13 @@ from flowyml.routing.calls import event
 from flowyml.routing.debts import Debts
 from flowyml.routing.deployments import deploy, deployment_event, only_component
 from flowyml.routing.dispatch import rule_for
-from flowyml.routing.ledger import Ledger, delivery_key, now
+from flowyml.routing.ledger import Ledger, Outcome, delivery_key, now
 from flowyml.routing.retries import Retries
+from flowyml.routing.secrecy import component_secrets
 from flowyml.routing.serving import serving
 from flowyml.stacks.stack import Stack
 
 __all__ = ["Acts"]
-
-SECONDS = 900.0
-"""How long a deployment by hand keeps others from the run that owes it."""
 
 
 @frozen
@@ -56,16 +53,28 @@ class Acts:
     retries: Retries
 
     def waiting(self, model: ModelVersion, events: Sequence[ModelEvent]) -> DeliveryRecord | None:
-        """Return the delivery of a run that waits for this deployment, the newest first."""
+        """Return the delivery of a run that waits for this deployment, or owes it, the newest."""
         for entry in reversed(events):
             if entry.kind == "registered" and entry.version == model.version:
                 delivery = self._deployment_of(entry)
-                if delivery is not None and delivery.waits_for:
+                if delivery is not None and (delivery.waits_for or delivery.is_debt):
                     return delivery
         return None
 
+    def open(self, delivery: DeliveryRecord, outcome: Outcome) -> DeliveryRecord:
+        """Write down that a deployment need not wait any more: from now on its run owes it.
+
+        Whoever is killed between this and the deployment leaves a run that can be resumed.
+        """
+        with self.metadata.transaction():
+            opened = self._ledger.close(delivery, outcome)
+            run = self.metadata.run(delivery.run_id)
+            if opened.is_debt and run.status == RunStatus.DONE:
+                self.metadata.set_run_status(run.run_id, RunStatus.INCOMPLETE)
+        return opened
+
     def finish(self, delivery: DeliveryRecord) -> Deployment:
-        """Make a deployment that a run left waiting; the run owes it when that fails.
+        """Make a deployment that a run owes, and goes on owing when that fails.
 
         Raises:
             DeliveryError: The deployer failed.
@@ -76,18 +85,18 @@ class Acts:
     def _finish(self, delivery: DeliveryRecord) -> Deployment:
         record = self.metadata.run(delivery.run_id)
         run = RunInfo(record.run_id, record.pipeline, record.stack, record.started_at)
-        attempts = Attempts(self.stack, run, Ledger(self.metadata), self.retries, self.actor)
+        attempts = Attempts(self.stack, run, self._ledger, self.retries, self.actor)
         debts = Debts(self.stack, run, self.metadata, attempts)
         parcel = debts.parcels()[delivery.step, delivery.output]
         done = debts.deliver(parcel, delivery.key)
         if done.status != DeliveryStatus.DONE or done.result is None:
-            if record.status == RunStatus.DONE:
-                self.metadata.set_run_status(record.run_id, RunStatus.INCOMPLETE)
             message = (
                 f"{done.component} could not deploy: {done.error or done.reason}; "
                 f"`flowyml resume {done.run_id}` tries again"
             )
             raise DeliveryError(message)
+        if record.status == RunStatus.INCOMPLETE and not self.metadata.debts(record.run_id):
+            self.metadata.set_run_status(record.run_id, RunStatus.DONE)
         return Deployment(
             endpoint=done.result["endpoint"],
             model=done.result["model"],
@@ -150,20 +159,18 @@ class Acts:
         """Return where a model is deployed when nobody says where."""
         return rule_for(Model, self.stack.rules).endpoint_name or model.name
 
-    @contextmanager
-    def _working_on(self, run_id: str) -> Iterator[None]:
+    @property
+    def _ledger(self) -> Ledger:
+        secrets = component_secrets(self.stack.components.values())
+        return Ledger(self.metadata, secrets=secrets)
+
+    def _working_on(self, run_id: str) -> Lease:
         """Keep others from paying the same debt at the same moment."""
-        owner = secrets.token_hex(8)
-        if not self.metadata.acquire_lease(run_id, owner, SECONDS):
-            message = (
-                f"another process works on the run {run_id}, which owes this deployment; "
-                f"`flowyml resume {run_id}` makes it when that has ended"
-            )
-            raise DeliveryError(message, transient=True)
-        try:
-            yield
-        finally:
-            self.metadata.release_lease(run_id, owner)
+        message = (
+            f"another process works on the run {run_id}, which owes this deployment; "
+            f"`flowyml resume {run_id}` makes it when that has ended"
+        )
+        return Lease(self.metadata, run_id, refusal=DeliveryError(message, transient=True))
 
     def _deployment_of(self, registered: ModelEvent) -> DeliveryRecord | None:
         details = registered.details

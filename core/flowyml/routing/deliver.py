@@ -25,6 +25,7 @@ from flowyml.routing.opening import Opening
 from flowyml.routing.parcels import Parcel, stored_artifact
 from flowyml.routing.retries import Retries
 from flowyml.routing.router import STORE, Router
+from flowyml.routing.secrecy import component_secrets
 from flowyml.routing.settling import Settling
 from flowyml.routing.storing import Storing, artifact_record
 from flowyml.stacks.stack import Stack
@@ -70,6 +71,7 @@ class Courier:
         observer: Is told of every delivery whose status changes.
         retries: How often a delivery is tried when its failure may pass.
         actor: Who is named in the history of models.
+        secrets: Texts that are written down nowhere; those of the components are known besides.
     """
 
     stack: Stack
@@ -79,6 +81,7 @@ class Courier:
     observer: DeliveryObserver | None = None
     retries: Retries = field(factory=Retries)
     actor: str = field(factory=current_user)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     _ledger: Ledger = field(init=False)
     _opening: Opening = field(init=False)
     _storing: Storing = field(init=False)
@@ -87,7 +90,8 @@ class Courier:
 
     def __attrs_post_init__(self) -> None:
         """Make what works for the courier."""
-        self._ledger = Ledger(self.metadata, self.observer)
+        self.secrets += component_secrets(self.stack.components.values())
+        self._ledger = Ledger(self.metadata, self.observer, self.secrets)
         self._opening = Opening(self.run, self.router, self._ledger)
         self._storing = Storing(self.run)
         self._attempts = Attempts(self.stack, self.run, self._ledger, self.retries, self.actor)

@@ -16,6 +16,7 @@ from flowyml.metadata.rows import DeliveryRecord, ModelEvent
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import DeliveryStatus, Producer
 from flowyml.routing.router import STORE, PlannedDelivery
+from flowyml.routing.secrecy import redact
 
 __all__ = ["DeliveryObserver", "Ledger", "Outcome", "delivery_key", "now"]
 
@@ -68,11 +69,13 @@ class Ledger:
     Attributes:
         metadata: Where.
         observer: Is told of every change.
+        secrets: Texts that are written down nowhere, also where an error quotes them.
         clock: Tells the time.
     """
 
     metadata: MetadataStore
     observer: DeliveryObserver | None = None
+    secrets: tuple[str, ...] = field(default=(), repr=False)
     clock: Callable[[], datetime] = field(default=now, repr=False)
 
     def open(
@@ -122,7 +125,9 @@ class Ledger:
 
     def fail(self, delivery: DeliveryRecord, error: Exception) -> DeliveryRecord:
         """Write down why an attempt failed."""
-        failed = self._update(delivery, status=DeliveryStatus.FAILED, error=said(error))
+        failed = self._update(
+            delivery, status=DeliveryStatus.FAILED, error=self.redact(said(error))
+        )
         self.tell([failed])
         return failed
 
@@ -145,7 +150,7 @@ class Ledger:
             reference=outcome.reference,
             result=outcome.result,
             waits_for=outcome.waits_for,
-            reason=outcome.reason,
+            reason=outcome.reason and self.redact(outcome.reason),
             payload=delivery.payload if outcome.payload is None else outcome.payload,
             error=None,
         )
@@ -153,6 +158,10 @@ class Ledger:
     def explain(self, delivery: DeliveryRecord, reason: str) -> DeliveryRecord:
         """Write down why a delivery is not attempted yet."""
         return delivery if delivery.reason == reason else self._update(delivery, reason=reason)
+
+    def redact(self, text: str) -> str:
+        """Return a text without any secret."""
+        return redact(text, self.secrets)
 
     def tell(self, deliveries: Iterable[DeliveryRecord]) -> None:
         """Tell the observer how deliveries stand."""

@@ -7,29 +7,24 @@ alone, so that an act means the same whichever they are.
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Literal
 
 from attrs import field, frozen
 
 from flowyml.errors import DeliveryError, IntegrityError, NotFoundError
+from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import DeliveryRecord, ModelEvent
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import DeliveryStatus, Deployment, ModelVersion
 from flowyml.routing.acts import Acts
 from flowyml.routing.calls import event
 from flowyml.routing.deployments import find_model, only_component, verify_stored
-from flowyml.routing.ledger import Ledger, Outcome
+from flowyml.routing.ledger import Outcome
 from flowyml.routing.retries import Retries
 from flowyml.routing.serving import served_before, serving
 from flowyml.stacks.stack import Stack
 
 __all__ = ["ModelLifecycle"]
-
-SECONDS = 60.0
-"""How long a decision keeps others from deciding about the same model."""
 
 Verdict = Literal["approved", "rejected"]
 
@@ -53,6 +48,9 @@ class ModelLifecycle:
     def approve(self, name: str, version: str, comment: str = "") -> Deployment | None:
         """Approve a version whose run asked for it, and deploy it.
 
+        Where it is approved already and was not deployed, by a process that was killed for example,
+        it is deployed now; the decision stays the first one.
+
         Args:
             name: Name of the model.
             version: Its version.
@@ -67,8 +65,10 @@ class ModelLifecycle:
                 which the run owes from now on.
             IntegrityError: The model is not the one that approval was asked for.
         """
-        delivery = self._decide(name, version, "approved", comment)
-        return self._acts.finish(delivery)
+        with self._working_on(name):
+            model = find_model(self.stack, name, version)
+            owed = self._approved_and_owed(model)
+            return self._acts.finish(owed or self._decide(model, "approved", comment))
 
     def reject(self, name: str, version: str, comment: str = "") -> None:
         """Reject a version whose run asked for approval; it is not deployed.
@@ -78,7 +78,8 @@ class ModelLifecycle:
             DeliveryError: It is decided already.
             IntegrityError: The model is not the one that approval was asked for.
         """
-        self._decide(name, version, "rejected", comment)
+        with self._working_on(name):
+            self._decide(find_model(self.stack, name, version), "rejected", comment)
 
     def deploy(
         self, name: str, version: str | None = None, endpoint: str | None = None
@@ -95,16 +96,17 @@ class ModelLifecycle:
             DeliveryError: It waits for approval, or was rejected; or the deployer failed.
             IntegrityError: What is stored is not what was registered.
         """
-        model = find_model(self.stack, name, version)
-        self._refuse_undecided(model)
-        waiting = self._acts.waiting(model, self.metadata.events(name))
-        if waiting is not None:
+        with self._working_on(name):
+            model = find_model(self.stack, name, version)
+            self._refuse_undecided(model)
+            waiting = self._acts.waiting(model, self.metadata.events(name))
+            if waiting is None:
+                return self._acts.deploy(model, endpoint or self._acts.endpoint(model), "deployed")
             payload = {**(waiting.payload or {}), "gate": None}
             if endpoint is not None:
                 payload["endpoint"] = endpoint
             opened = Outcome(DeliveryStatus.PENDING, payload=payload)
-            return self._acts.finish(self._ledger.close(waiting, opened))
-        return self._acts.deploy(model, endpoint or self._acts.endpoint(model), "deployed")
+            return self._acts.finish(self._acts.open(waiting, opened))
 
     def undeploy(self, name: str) -> tuple[str, ...]:
         """End every endpoint that serves a model.
@@ -115,7 +117,8 @@ class ModelLifecycle:
         Raises:
             NotFoundError: None serves it.
         """
-        ended = tuple(self._acts.end(name, self.metadata.events(name)))
+        with self._working_on(name):
+            ended = tuple(self._acts.end(name, self.metadata.events(name)))
         if not ended:
             message = f"no endpoint serves {name!r}; `flowyml model list` shows what is deployed"
             raise NotFoundError(message)
@@ -132,8 +135,21 @@ class ModelLifecycle:
             NotFoundError: No other version served there before.
             IntegrityError: What is stored or registered is not what served then.
         """
-        events = self.metadata.events(name)
-        place = endpoint or self._only_endpoint(name, events)
+        with self._working_on(name):
+            events = self.metadata.events(name)
+            place = endpoint or self._only_endpoint(name, events)
+            return self._acts.deploy(self._served_before(name, events, place), place, "rolled_back")
+
+    def history(self, name: str) -> tuple[list[ModelEvent], int | None]:
+        """Return a model's history, and the first entry that is missing or was changed."""
+        return self.metadata.events(name), self.metadata.verify_history(name)
+
+    @property
+    def _acts(self) -> Acts:
+        return Acts(self.stack, self.metadata, self.actor, self.retries)
+
+    def _served_before(self, name: str, events: list[ModelEvent], place: str) -> ModelVersion:
+        """Return the version that served at an endpoint before, if it still is what it was."""
         before = served_before(events, place)
         if before is None:
             message = (
@@ -148,33 +164,29 @@ class ModelLifecycle:
                 f"at {place!r} then; deploy a version by name"
             )
             raise IntegrityError(message)
-        return self._acts.deploy(model, place, "rolled_back")
+        return model
 
-    def history(self, name: str) -> tuple[list[ModelEvent], int | None]:
-        """Return a model's history, and the first entry that is missing or was changed."""
-        return self.metadata.events(name), self.metadata.verify_history(name)
+    def _approved_and_owed(self, model: ModelVersion) -> DeliveryRecord | None:
+        """Return the deployment that approval permits already, where it was not made."""
+        requests, decisions = self._decisions(model)
+        key = requests[-1].details["key"] if requests else ""
+        decision = decisions.get(key)
+        delivery = self.metadata.delivery(key)
+        if decision is None or decision.kind != "approved" or delivery is None:
+            return None
+        return delivery if delivery.is_debt else None
 
-    @property
-    def _ledger(self) -> Ledger:
-        return Ledger(self.metadata)
-
-    @property
-    def _acts(self) -> Acts:
-        return Acts(self.stack, self.metadata, self.actor, self.retries)
-
-    def _decide(self, name: str, version: str, verdict: Verdict, comment: str) -> DeliveryRecord:
+    def _decide(self, model: ModelVersion, verdict: Verdict, comment: str) -> DeliveryRecord:
         """Write a decision down, tell the registry, and return the delivery that waited for it."""
-        with self._deciding(name):
-            model = find_model(self.stack, name, version)
-            request = self._open_request(model)
-            delivery = self.metadata.delivery(request.details["key"])
-            if delivery is None:
-                message = f"the delivery that asked for {model.reference} is not in the ledger"
-                raise NotFoundError(message)
-            self._check_digest(model, request)
-            registry = only_component(self.stack, "model_registry")
-            self.stack.hooks.set_approval(registry, model.name, model.version, verdict, comment)
-            return self._ledger.close(delivery, self._outcome(delivery, model, verdict, comment))
+        request = self._open_request(model)
+        delivery = self.metadata.delivery(request.details["key"])
+        if delivery is None:
+            message = f"the delivery that asked for {model.reference} is not in the ledger"
+            raise NotFoundError(message)
+        self._check_digest(model, request)
+        registry = only_component(self.stack, "model_registry")
+        self.stack.hooks.set_approval(registry, model.name, model.version, verdict, comment)
+        return self._acts.open(delivery, self._outcome(delivery, model, verdict, comment))
 
     def _outcome(
         self, delivery: DeliveryRecord, model: ModelVersion, verdict: Verdict, comment: str
@@ -196,9 +208,7 @@ class ModelLifecycle:
 
     def _open_request(self, model: ModelVersion) -> ModelEvent:
         """Return the newest request for a decision about a version that is not decided yet."""
-        events = [e for e in self.metadata.events(model.name) if e.version == model.version]
-        requests = [entry for entry in events if entry.kind == "requested"]
-        decided = {e.details.get("key"): e for e in events if e.kind in {"approved", "rejected"}}
+        requests, decisions = self._decisions(model)
         if not requests:
             message = (
                 f"nobody asked for approval of {model.reference}: its rule does not say "
@@ -206,7 +216,7 @@ class ModelLifecycle:
             )
             raise NotFoundError(message)
         last = requests[-1]
-        decision = decided.get(last.details["key"])
+        decision = decisions.get(last.details["key"])
         if decision is not None:
             message = (
                 f"{model.reference} was {decision.kind} by {decision.actor} on "
@@ -214,6 +224,13 @@ class ModelLifecycle:
             )
             raise DeliveryError(message)
         return last
+
+    def _decisions(self, model: ModelVersion) -> tuple[list[ModelEvent], dict[str, ModelEvent]]:
+        """Return the requests for decisions about a version, and the decisions by their keys."""
+        events = [e for e in self.metadata.events(model.name) if e.version == model.version]
+        requests = [entry for entry in events if entry.kind == "requested"]
+        decided = (entry for entry in events if entry.kind in {"approved", "rejected"})
+        return requests, {str(entry.details.get("key")): entry for entry in decided}
 
     def _refuse_undecided(self, model: ModelVersion) -> None:
         """Refuse to serve what waits for a decision, or was rejected."""
@@ -252,14 +269,8 @@ class ModelLifecycle:
         message = f"say at which endpoint {name!r} is to be rolled back (it has: {known})"
         raise NotFoundError(message)
 
-    @contextmanager
-    def _deciding(self, name: str) -> Iterator[None]:
-        """Let only one process at a time decide about a model."""
-        lease, owner = f"model:{name}", secrets.token_hex(8)
-        if not self.metadata.acquire_lease(lease, owner, SECONDS):
-            message = f"somebody else decides about {name!r} at this moment; try again"
-            raise DeliveryError(message, transient=True)
-        try:
-            yield
-        finally:
-            self.metadata.release_lease(lease, owner)
+    def _working_on(self, name: str) -> Lease:
+        """Let only one process at a time decide about a model, or move it."""
+        message = f"another process works on the model {name!r}; try again when it has ended"
+        refusal = DeliveryError(message, transient=True)
+        return Lease(self.metadata, f"model:{name}", refusal=refusal)

@@ -1,4 +1,4 @@
-"""The lease on a run: while one process works on it, no other does."""
+"""The lease on a run or a model: while one process works on it, no other does."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from flowyml.metadata.store import MetadataStore
 __all__ = ["Lease"]
 
 SECONDS: Final = 30.0
-"""How long a run stays taken after its process died."""
+"""How long a run stays taken after the machine of its process died, or was cut off."""
 
 
 def _owner() -> str:
@@ -46,7 +46,17 @@ def _is_dead(owner: str) -> bool:
         return True
     except OSError:
         return False
-    return False
+    return _has_ended(pid)
+
+
+def _has_ended(pid: str) -> bool:
+    """Whether a process that still has its number has ended, and its parent has not asked."""
+    try:
+        # The name in brackets may hold anything, brackets too; the state is the next field.
+        stat = Path("/proc", pid, "stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] in {"Z", "X"}
 
 
 @define(eq=False)
@@ -55,8 +65,9 @@ class Lease:
 
     Attributes:
         metadata: Where the lease is.
-        run_id: Id of the run.
+        name: Id of the run, or another name for what only one process may work on.
         seconds: How long it lasts unless it is renewed.
+        refusal: What to raise in place of the error about a run.
         owner: Names this holder, and no other ever.
 
     Raises:
@@ -64,8 +75,9 @@ class Lease:
     """
 
     metadata: MetadataStore
-    run_id: str
+    name: str
     seconds: float = SECONDS
+    refusal: FlowyMLError | None = field(default=None, kw_only=True)
     owner: str = field(factory=_owner)
     _over: threading.Event = field(factory=threading.Event, init=False)
     _lost: threading.Event = field(factory=threading.Event, init=False)
@@ -77,8 +89,10 @@ class Lease:
 
     def __enter__(self) -> Self:
         if not (self._acquire() or (self._release_dead() and self._acquire())):
+            if self.refusal is not None:
+                raise self.refusal
             message = (
-                f"another process works on the run {self.run_id}; wait for it to end. If it died, "
+                f"another process works on the run {self.name}; wait for it to end. If it died, "
                 f"its hold on the run ends within {self.seconds:.0f} s"
             )
             raise PipelineError(message)
@@ -92,22 +106,20 @@ class Lease:
         traceback: TracebackType | None,
     ) -> None:
         self._over.set()
-        self.metadata.release_lease(self.run_id, self.owner)
+        self.metadata.release_lease(self.name, self.owner)
 
     def _acquire(self) -> bool:
-        return self.metadata.acquire_lease(self.run_id, self.owner, self.seconds)
+        return self.metadata.acquire_lease(self.name, self.owner, self.seconds)
 
     def _release_dead(self) -> bool:
         """Give the run back for a holder that was killed; nobody has to wait for its lease then."""
-        holder = self.metadata.lease_owner(self.run_id)
-        return bool(
-            holder and _is_dead(holder) and self.metadata.release_lease(self.run_id, holder)
-        )
+        holder = self.metadata.lease_owner(self.name)
+        return bool(holder and _is_dead(holder) and self.metadata.release_lease(self.name, holder))
 
     def _renew(self) -> None:
         while not self._over.wait(self.seconds / 3):
             try:
-                kept = self.metadata.renew_lease(self.run_id, self.owner, self.seconds)
+                kept = self.metadata.renew_lease(self.name, self.owner, self.seconds)
             except FlowyMLError:
                 if self._over.is_set():
                     return
