@@ -16,7 +16,7 @@ from tests.routing.routing_samples import Workshop
 
 from flowyml.artifacts import Artifact, Dataset, Metrics, Model, Parameters
 from flowyml.errors import NotFoundError, StepError
-from flowyml.routing.collect import output_artifacts, read_output
+from flowyml.routing.collect import Reader, output_artifacts
 from flowyml.routing.containers import join, split, take_apart
 from flowyml.stacks.rules import Route
 from flowyml.stacks.templates import safe_segment
@@ -93,9 +93,15 @@ def test_what_was_stored_is_read_back(shop: Workshop, value: object) -> None:
     """By another process, from the stores and the metadata alone."""
     shop.route(value, output="out")
 
-    back = read_output("run-1", "train", "out", shop.stack(), shop.metadata)
+    back = _read(shop, "out")
 
     assert same(value, back)
+
+
+def _read(shop: Workshop, output: str) -> object:
+    """Read an output, or an element of one, as another process does."""
+    stored = output_artifacts("run-1", "train", "out", shop.metadata)
+    return Reader(shop.stack(), shop.metadata).output(output, stored)
 
 
 # Keys that no file system keeps apart are refused, see below.
@@ -148,17 +154,17 @@ def test_the_container_comes_first_and_its_elements_after(shop: Workshop) -> Non
 
     found = output_artifacts("run-1", "train", "out", shop.metadata)
 
-    assert [artifact.output for artifact in found] == ["out", "out.0", "out.1"]
-    assert [artifact.type for artifact in found] == ["list", "Model", "Metrics"]
+    assert [artifact.output for artifact in found.values()] == ["out", "out.0", "out.1"]
+    assert [artifact.type for artifact in found.values()] == ["list", "Model", "Metrics"]
 
 
 def test_an_element_is_read_by_its_own_name(shop: Workshop) -> None:
     """Without the others."""
     shop.route({"a": SCORES, "b": [MODEL]}, output="out")
 
-    assert read_output("run-1", "train", "out.a", shop.stack(), shop.metadata) == SCORES
+    assert _read(shop, "out.a") == SCORES
     with pytest.raises(NotFoundError, match=r"there is: out, out\.a, out\.b\.0"):
-        read_output("run-1", "train", "out.c", shop.stack(), shop.metadata)
+        _read(shop, "out.c")
 
 
 @pytest.mark.parametrize(

@@ -18,8 +18,8 @@ from flowyml.errors import FlowyMLError, SerializationError
 from flowyml.metadata.rows import ArtifactRecord, ResultRecord
 from flowyml.pipelines.graph import Node
 from flowyml.pipelines.sources import UnknownSourceError, code_digest
-from flowyml.pipelines.stored import Reader
 from flowyml.pipelines.workplace import Supplies, Workplace
+from flowyml.routing.collect import Reader
 from flowyml.serialization import encode
 from flowyml.serialization.catalog import for_reading
 

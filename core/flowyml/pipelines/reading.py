@@ -7,7 +7,8 @@ from typing import Any, Final
 from flowyml.errors import ConfigurationError, NotFoundError
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.result import RunResult, read_result
-from flowyml.pipelines.stored import Outputs, Reader
+from flowyml.pipelines.stored import Outputs
+from flowyml.routing.collect import Reader
 from flowyml.stacks.active import current_project, current_stack
 from flowyml.stacks.stack import Stack
 

@@ -12,8 +12,8 @@ from flowyml.pipelines.calling import Arguments
 from flowyml.pipelines.context import Context
 from flowyml.pipelines.graph import Graph, Node
 from flowyml.pipelines.handover import Handover, Made
-from flowyml.pipelines.stored import Reader
 from flowyml.records import RunInfo
+from flowyml.routing.collect import Reader, output_artifacts
 from flowyml.routing.deliver import Courier
 from flowyml.stacks.stack import Stack
 
@@ -99,9 +99,4 @@ class Workplace:
     def artifacts(self, output: str) -> dict[str, ArtifactRecord]:
         """Return what an output was stored as: itself and its elements."""
         producer = self.graph.producers[output]
-        stored = self.metadata.artifacts(run_id=self.run.run_id, step=producer)
-        return {
-            record.output: record
-            for record in stored
-            if record.output == output or record.output.startswith(f"{output}.")
-        }
+        return output_artifacts(self.run.run_id, producer, output, self.metadata)

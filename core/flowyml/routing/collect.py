@@ -1,104 +1,123 @@
-"""Reading an output back: the value, or the container with all its elements, as it was."""
+"""Reading back what runs stored: the value, or the container with all its elements, as it was."""
 
 from __future__ import annotations
 
-from functools import partial
+from collections.abc import Mapping
+
+from attrs import frozen
 
 from flowyml.errors import IntegrityError, NotFoundError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.routing.containers import Shape, join
 from flowyml.routing.trust import is_trusted
-from flowyml.serialization import unpack
+from flowyml.serialization.unpacking import unpack
 from flowyml.stacks.stack import Stack
 
-__all__ = ["is_container", "output_artifacts", "read_artifact", "read_output"]
+__all__ = ["Reader", "output_artifacts"]
 
 SHAPE = f"{Shape.__module__}:{Shape.__qualname__}"
 
 
-def read_output(
-    run_id: str, step: str, output: str, stack: Stack, metadata: MetadataStore
-) -> object:
-    """Return an output of a finished step, equal to what the step returned.
+@frozen(eq=False)
+class Reader:
+    """Reads stored artifacts, verified.
 
-    Args:
-        run_id: Id of the run.
-        step: Name of the step.
-        output: Name of the output, or of an element of it (``models.0``).
-        stack: Where its stores are.
-        metadata: Knows where it lies.
-
-    Raises:
-        NotFoundError: It was not stored, or is gone.
-        IntegrityError: What lies there is not what was stored.
-        TrustError: Reading it could run code, and nobody vouches for it.
+    Attributes:
+        stack: The stack whose stores keep them.
+        metadata: Tells which digests this project stored itself.
     """
-    records = {record.output: record for record in metadata.artifacts(run_id=run_id, step=step)}
-    return _read(records, output, f"{run_id}/{step}", stack, metadata)
 
+    stack: Stack
+    metadata: MetadataStore
 
-def read_artifact(record: ArtifactRecord, stack: Stack, metadata: MetadataStore) -> object:
-    """Return what a stored artifact was; a container comes with its elements.
+    def artifact(self, record: ArtifactRecord) -> object:
+        """Return the value of one artifact; of a container its shape.
 
-    Raises:
-        NotFoundError: It is gone.
-        IntegrityError: What lies there is not what was stored.
-        TrustError: Reading it could run code, and nobody vouches for it.
-    """
-    if not is_container(record):
-        return _load(record, stack, metadata)
-    return read_output(record.run_id, record.step, record.output, stack, metadata)
+        Raises:
+            NotFoundError: It is gone.
+            IntegrityError: What lies there is not what was stored.
+            TrustError: Reading it could run code, and nobody vouches for it.
+        """
+        # The URI tells more than the name: the file may give the name to another store by now.
+        kept = self.stack.store_of_uri(record.uri)
+        named = record.store if record.store in self.stack.components else None
+        return self.at(record.uri, record.digest, kept or named)
+
+    def whole(self, record: ArtifactRecord) -> object:
+        """Return the value of one artifact; a container comes with its elements.
+
+        Raises:
+            NotFoundError: It, or an element of it, is gone.
+            IntegrityError: What lies there is not what was stored.
+            TrustError: Reading it could run code, and nobody vouches for it.
+        """
+        if record.manifest.get("python_type") != SHAPE:
+            return self.artifact(record)
+        place = (record.run_id, record.step, record.output)
+        return self.output(record.output, output_artifacts(*place, self.metadata))
+
+    def at(self, uri: str, digest: str | None = None, component: str | None = None) -> object:
+        """Return the value that lies at a URI.
+
+        Args:
+            uri: The URI.
+            digest: The digest that it must have, where that is known.
+            component: Name of the store; found by the URI where it is not given.
+
+        Raises:
+            NotFoundError: No store of the stack keeps what lies there.
+            IntegrityError: It has another digest.
+            TrustError: Reading it could run code, and nobody vouches for it.
+        """
+        store = component or self.stack.store_of_uri(uri)
+        if store is None:
+            message = f"no store of {self.stack.name!r} keeps {uri}; choose the stack that does"
+            raise NotFoundError(message)
+        source = self.stack.hooks.load_artifact(store, uri)
+        found = source.manifest.digest
+        if digest is not None and found != digest:
+            message = (
+                f"{uri} was stored as {digest} but is {found} now; somebody replaced it, so "
+                "restore it, or run the step that made it again"
+            )
+            raise IntegrityError(message)
+        return unpack(source, trusted=is_trusted(found, self.stack, self.metadata))
+
+    def output(self, name: str, artifacts: Mapping[str, ArtifactRecord]) -> object:
+        """Return the value of an output, equal to what the step returned.
+
+        Args:
+            name: Name of the output, or of an element of it (``models.0``).
+            artifacts: The artifacts of its step, or its run, by output.
+
+        Raises:
+            NotFoundError: It was not stored, or is gone.
+            IntegrityError: What lies there is not what was stored.
+            TrustError: Reading it could run code, and nobody vouches for it.
+        """
+        if name not in artifacts:
+            known = ", ".join(sorted(artifacts)) or "nothing"
+            message = (
+                f"the output {name!r} was not stored (there is: {known}); resume its run to make "
+                "what is missing"
+            )
+            raise NotFoundError(message)
+        value = self.artifact(artifacts[name])
+        if not isinstance(value, Shape):
+            return value
+        trusted = is_trusted(artifacts[name].digest, self.stack, self.metadata)
+        return join(value, lambda element: self.output(element, artifacts), trusted=trusted)
 
 
 def output_artifacts(
     run_id: str, step: str, output: str, metadata: MetadataStore
-) -> tuple[ArtifactRecord, ...]:
-    """Return all that is stored of an output: the container first, then its elements by name."""
+) -> dict[str, ArtifactRecord]:
+    """Return all that is stored of an output by name: the container first, then its elements."""
     found = metadata.artifacts(run_id=run_id, step=step)
-    belonging = [
+    belonging = (
         record
-        for record in found
+        for record in sorted(found, key=lambda record: record.artifact_id)
         if record.output == output or record.output.startswith(f"{output}.")
-    ]
-    return tuple(sorted(belonging, key=lambda record: record.artifact_id))
-
-
-def is_container(record: ArtifactRecord) -> bool:
-    """Whether an artifact is a container, whose elements are artifacts of their own."""
-    return bool(record.manifest.get("python_type") == SHAPE)
-
-
-def _read(
-    records: dict[str, ArtifactRecord],
-    output: str,
-    place: str,
-    stack: Stack,
-    metadata: MetadataStore,
-) -> object:
-    record = records.get(output)
-    if record is None:
-        known = ", ".join(sorted(records)) or "nothing"
-        message = (
-            f"no output {output!r} of {place} is stored (there is: {known}); "
-            "resume the run to make what is missing"
-        )
-        raise NotFoundError(message)
-    value = _load(record, stack, metadata)
-    if not isinstance(value, Shape):
-        return value
-    load = partial(_read, records, place=place, stack=stack, metadata=metadata)
-    trusted = is_trusted(record.digest, stack, metadata)
-    return join(value, lambda child: load(output=child), trusted=trusted)
-
-
-def _load(record: ArtifactRecord, stack: Stack, metadata: MetadataStore) -> object:
-    store = stack.store_of_uri(record.uri) or record.store
-    source = stack.hooks.load_artifact(store, record.uri)
-    if source.manifest.digest != record.digest:
-        message = (
-            f"{record.run_id}/{record.output} was stored as {record.digest}, but "
-            f"{source.manifest.digest} lies at {record.uri} now; restore it, or run the step again"
-        )
-        raise IntegrityError(message)
-    return unpack(source, trusted=is_trusted(record.digest, stack, metadata))
+    )
+    return {record.output: record for record in belonging}

@@ -11,7 +11,7 @@ from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import Producer, RunInfo, StepStatus
 from flowyml.routing.attempts import Attempts
-from flowyml.routing.collect import read_artifact
+from flowyml.routing.collect import Reader
 from flowyml.routing.parcels import Parcel, stored_artifact
 from flowyml.routing.router import STORE
 from flowyml.stacks.stack import Stack
@@ -84,7 +84,7 @@ class Debts:
         first = deliveries[0]
         read = partial(_gone, first)
         if artifact is not None:
-            read = partial(read_artifact, artifact, self.stack, self.metadata)
+            read = partial(Reader(self.stack, self.metadata).whole, artifact)
         return Parcel(
             producer=Producer(self.run.pipeline, first.run_id, first.step, first.output),
             deliveries={delivery.key: delivery for delivery in deliveries},
