@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from flowyml._lazy import attach
 from flowyml._version import __version__
 
+TYPE_CHECKING = False  # as in `_lazy`
 if TYPE_CHECKING:
     from flowyml.artifacts import Artifact, Dataset, Metrics, Model, Parameters
     from flowyml.pipelines.context import context, secret

@@ -42,6 +42,19 @@ def test_importing_flowyml_stays_light() -> None:
     assert {name.partition(".")[0] for name in loaded}.isdisjoint(HEAVY)
 
 
+def test_importing_flowyml_loads_nothing_but_itself() -> None:
+    """Its names are imported when they are first asked for, so that a face costs no time."""
+    brought = loaded_by("import flowyml") - loaded_by("import importlib")
+    assert {name.partition(".")[0] for name in brought} == {"flowyml"}
+
+
+def test_asking_for_the_version_loads_nothing_but_flowyml() -> None:
+    """Scripts ask all the time: neither click nor `typing` is imported for it."""
+    brought = loaded_by("from flowyml.cli import main; main(['--version'])")
+    own = loaded_by("import importlib")
+    assert {name.partition(".")[0] for name in brought - own} <= {"flowyml", flowyml.__version__}
+
+
 def test_what_a_pipeline_file_imports_stays_light() -> None:
     """A file that only defines a pipeline opens no database and loads no SDK."""
     loaded = loaded_by(
