@@ -66,7 +66,8 @@ class Hooks:
         """Store an artifact; what comes back knows the name of its store."""
         call = self._caller("store_artifact", component)
         stored: StoredArtifact | None = call(request=request, context=context)
-        return attrs.evolve(_answer(stored, "store_artifact", component), store=component)
+        answer = _answer(stored, "store_artifact", component)
+        return StoredArtifact(answer.uri, component, answer.manifest)
 
     def load_artifact(self, component: str, uri: str) -> FileSource:
         """Open a stored artifact."""

@@ -32,6 +32,7 @@ PLACEHOLDERS: Final = (
 _PIECE = re.compile(r"\{([^{}/]*)\}")
 _LITERAL = re.compile(r"[\w .=@+,-]*")
 _PLAIN = re.compile(r"[A-Za-z0-9_.-]")
+_HARMLESS = re.compile(r"[A-Za-z0-9_-](?:[A-Za-z0-9_.-]{0,118}[A-Za-z0-9_-])?")
 _WINDOWS_RESERVED = re.compile(r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE)
 _LONGEST = 120
 _KEPT = 80
@@ -86,6 +87,8 @@ def safe_segment(value: str) -> str:
     than 120 characters keeps its first 80 and ends in ``~~`` and a digest of the whole.
     """
     reserved = bool(_WINDOWS_RESERVED.fullmatch(value))
+    if not reserved and _HARMLESS.fullmatch(value):
+        return value
     last = len(value) - 1
     written = "".join(
         character
