@@ -130,6 +130,51 @@ def test_a_step_that_raises_fails_the_run(flowyml: Ask, project: Path) -> None:
     assert "`flowyml resume " in answer.out.splitlines()[-1]
 
 
+UNNAMED = """\
+import warnings
+from flowyml import Pipeline, step
+
+
+class Line:
+    pass
+
+
+@step
+def fit() -> Line:
+    warnings.warn("this is the user's own", stacklevel=1)
+    return Line()
+
+
+pipeline = Pipeline("unnamed").add_step(fit)
+"""
+
+
+def test_what_the_program_warns_of_is_a_line(command: Ask, project: Path) -> None:
+    """Without a place in our source; a warning of the user's code keeps its place."""
+    (project / "pipeline.py").write_text(UNNAMED)
+
+    answer = command("run", "pipeline.py")
+
+    assert answer.code == 0, answer.err
+    told = answer.err.splitlines()
+    assert any(
+        line.startswith("Warning: a pipeline.Line is stored with cloudpickle") for line in told
+    )
+    assert "storing.py" not in answer.err
+    assert "pipeline.py:11: UserWarning: this is the user's own" in answer.err
+
+
+def test_a_run_with_nothing_to_do_takes_no_time(flowyml: Ask, project: Path) -> None:
+    """The time that is told is that of steps and deliveries, not of imports."""
+    (project / "pipeline.py").write_text(cli_pipelines.MAIN)
+    flowyml("run", "pipeline.py")
+    (run,) = flowyml("runs", "list", "-o", "json").objects
+
+    answer = flowyml("resume", run["run_id"])
+
+    assert answer.out.splitlines()[-1] == f"run {run['run_id']}: done"
+
+
 MOODY = """\
 from pathlib import Path
 from attrs import define
@@ -345,6 +390,23 @@ def test_a_plan_runs_nothing(flowyml: Ask, project: Path) -> None:
     assert model["uri"].endswith("/.flowyml/artifacts/{run_id}/model")
     assert [each["action"] for each in model["deliveries"]] == ["deliver", "deliver", "skip"]
     assert not (project / ".flowyml" / "metadata.db").exists()
+
+
+def test_a_plan_without_outputs_has_no_empty_table(flowyml: Ask, project: Path) -> None:
+    """The error is all that there is to tell."""
+    (project / "pipeline.py").write_text(
+        "from flowyml import Pipeline, step\n\n@step\ndef one() -> int:\n    return 1\n\n"
+        "pipeline = Pipeline('short').add_step(one)\n"
+    )
+    (project / "flowyml.yaml").write_text(
+        "stacks: { here: { artifact_routing: { default: { format: yaml } } } }"
+    )
+
+    answer = flowyml("plan", "pipeline.py")
+
+    assert answer.code == 2
+    assert "OUTPUT" not in answer.out
+    assert "there is no format 'yaml'" in answer.err
 
 
 @pytest.mark.usefixtures("pipeline")

@@ -58,9 +58,10 @@ def plan(*, target: str, output: Output) -> int:
         listing([_plan_object(made, outputs)], OUTPUTS, output, empty="")
     else:
         line(f"pipeline {made.pipeline} on the stack {made.stack}")
-        table(outputs, OUTPUTS, title="Outputs")
-        deliveries = [delivery for each in outputs for delivery in each["deliveries"]]
-        table(deliveries, DELIVERIES, title="Deliveries")
+        if outputs:
+            table(outputs, OUTPUTS, title="Outputs")
+        if deliveries := [delivery for each in outputs for delivery in each["deliveries"]]:
+            table(deliveries, DELIVERIES, title="Deliveries")
         _tell_problems(made)
     return 2 if made.errors else 0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, redirect_stdout
 from typing import TYPE_CHECKING
@@ -59,7 +58,6 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
     from flowyml.cli.watch import observer
     from flowyml.pipelines.watching import watching
 
-    started = time.monotonic()
     with ExitStack() as block:
         if output == "json":
             block.enter_context(redirect_stdout(sys.stderr))
@@ -67,9 +65,8 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
         block.callback(view.close)
         block.enter_context(watching(view))
         results = work()
-    seconds = time.monotonic() - started
     if output == "json":
         list_whole_runs([result.run_id for result in reversed(results)])
     for result in results if output == "table" else ():
-        summarize(result, seconds)
+        summarize(result, view.times.of(result.run_id))
     return max((EXIT_CODES[result.status] for result in results), default=0)

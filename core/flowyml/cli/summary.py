@@ -34,8 +34,13 @@ WORDS: Final = {
 }
 
 
-def summarize(result: RunResult, seconds: float) -> None:
-    """Print the end of a run."""
+def summarize(result: RunResult, seconds: float | None) -> None:
+    """Print the end of a run.
+
+    Args:
+        result: The run.
+        seconds: How long it took; None where there was nothing to do.
+    """
     artifacts = {(item.step, item.output): item for item in result.artifacts}
     deliveries: defaultdict[tuple[str, str], list[DeliveryRecord]] = defaultdict(list)
     for delivery in result.deliveries:
@@ -45,7 +50,8 @@ def summarize(result: RunResult, seconds: float) -> None:
     line()
     if result.error is not None:
         complain(f"Error: {result.error}")
-    line(f"run {result.run_id}: {result.status} in {human_duration(seconds)}", strong=True)
+    took = "" if seconds is None else f" in {human_duration(seconds)}"
+    line(f"run {result.run_id}: {result.status}{took}", strong=True)
     if advice := _advice(result):
         line(advice)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from flowyml.pipelines.result import RunResult
 
-__all__ = ["LiveView", "PlainLines", "View", "observer"]
+__all__ = ["LiveView", "PlainLines", "Times", "View", "observer"]
 
 FRAMES_A_SECOND: Final = 8
 
@@ -41,8 +41,33 @@ STYLES: Final = {
 class View(RunObserver, Protocol):
     """Watches runs, and gives the terminal back."""
 
+    @property
+    def times(self) -> Times:
+        """How long each run took."""
+
     def close(self) -> None:
         """Stop drawing, whatever happened."""
+
+
+@define
+class Times:
+    """How long runs take from their first step on, without what is imported before that."""
+
+    _started: dict[str, float] = field(factory=dict, init=False)
+    _taken: dict[str, float] = field(factory=dict, init=False)
+
+    def start(self, run_id: str) -> None:
+        """A run begins or goes on."""
+        self._started[run_id] = time.monotonic()
+
+    def stop(self, run_id: str) -> None:
+        """A run ended."""
+        if run_id in self._started:
+            self._taken[run_id] = time.monotonic() - self._started[run_id]
+
+    def of(self, run_id: str) -> float | None:
+        """Return the seconds that a run took; None for one in which there was nothing to do."""
+        return self._taken.get(run_id)
 
 
 def observer(*, on_stderr: bool) -> View:
@@ -66,10 +91,12 @@ class PlainLines:
     """
 
     say: Callable[[str], None] = line
+    times: Times = field(factory=Times, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
 
     def run_started(self, run: RunInfo, steps: Sequence[str]) -> None:
         """Name the run and its steps."""
+        self.times.start(run.run_id)
         named = f", steps {', '.join(steps)}" if steps else ""
         self._tell(f"run {run.run_id}: {run.pipeline} on {run.stack}{named}")
 
@@ -94,6 +121,7 @@ class PlainLines:
 
     def run_finished(self, result: RunResult) -> None:
         """Leave the end to the summary."""
+        self.times.stop(result.run_id)
 
     def close(self) -> None:
         """Do nothing."""
@@ -128,6 +156,7 @@ class LiveView:
     """
 
     on_stderr: bool = False
+    times: Times = field(factory=Times, init=False)
     _title: str = field(default="", init=False)
     _rows: dict[str, _Row] = field(factory=dict, init=False)
     _running: int = field(default=0, init=False)
@@ -136,6 +165,7 @@ class LiveView:
 
     def run_started(self, run: RunInfo, steps: Sequence[str]) -> None:
         """Begin to draw."""
+        self.times.start(run.run_id)
         with self._lock:
             self._running += 1
             if self._running > 1:  # a step runs a pipeline of its own
@@ -179,7 +209,7 @@ class LiveView:
 
     def run_finished(self, result: RunResult) -> None:
         """Draw the end, which stays."""
-        del result
+        self.times.stop(result.run_id)
         with self._lock:
             self._running -= 1
             if self._running:
