@@ -60,6 +60,21 @@ def test_the_traceback_is_that_of_the_user() -> None:
     assert "calling.py" not in said
 
 
+def test_the_traceback_of_a_wrong_value_is_that_of_the_user_too() -> None:
+    """It ends where the value was made, not where our code looked at it."""
+
+    @step
+    def measure() -> Metrics:
+        return Metrics({"accuracy": "high"})
+
+    said = str(run(measure).error)
+
+    assert 'return Metrics({"accuracy": "high"})' in said
+    assert said.rstrip().endswith("go into with_metadata(...)")
+    assert "artifacts.py" not in said
+    assert "generated methods" not in said
+
+
 def test_a_failure_is_written_down(metadata: MetadataStore) -> None:
     """Run and step keep what was raised."""
     result = run(broken)

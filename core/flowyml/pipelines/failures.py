@@ -13,6 +13,8 @@ __all__ = ["StepTimeoutError", "step_failure", "trimmed", "users_part"]
 
 OURS = str(Path(flowyml.__file__).parent)
 
+GENERATED = "<attrs generated methods flowyml."
+
 
 class StepTimeoutError(StepError):
     """A step took longer than its ``timeout``; its thread may still be running."""
@@ -24,9 +26,25 @@ def step_failure(step: str, error: BaseException) -> StepError:
     Its message ends with the traceback of the user's own code.
     """
     error.__traceback__ = users_part(error.__traceback__)
-    text = "".join(traceback.format_exception(error)).rstrip()
-    message = f"step {step!r} raised {trimmed(error)}\n{text}"
+    text = "".join(_without_ours(traceback.TracebackException.from_exception(error)).format())
+    message = f"step {step!r} raised {trimmed(error)}\n{text.rstrip()}"
     return StepError(message, step=step)
+
+
+def _without_ours(
+    told: traceback.TracebackException,
+) -> traceback.TracebackException:
+    """Leave out our frames, and those of what `attrs` generates for our classes.
+
+    An error that our code raises is about what the user's code gave to it.
+    """
+    theirs = [frame for frame in told.stack if not frame.filename.startswith((OURS, GENERATED))]
+    if theirs:
+        told.stack = traceback.StackSummary.from_list(theirs)
+    for other in (told.__cause__, told.__context__):
+        if other is not None:
+            _without_ours(other)
+    return told
 
 
 def trimmed(error: BaseException) -> str:
