@@ -50,6 +50,11 @@ TEXTS = {
         "1:40",
         "pip install 'flowyml[tensorboard]'",
     ),
+    "type of another role": (
+        "plugins: { artifact_store: { type: mlflow } }",
+        "1:36",
+        "which is a type of experiment_tracker and model_registry (installed: ",
+    ),
     "type of a type": ("plugins: { artifact_store: { type: 7 } }", "1:36", "expected text"),
     "field": (
         "plugins: { artifact_store: { type: local, pth: x } }",

@@ -120,8 +120,8 @@ def _refuse_unknown(name: str, known: list[str]) -> None:
 
     message = f"no plugin {name!r} is installed; "
     close = difflib.get_close_matches(name, known, n=1)
-    if name in INSTALL:
-        hint = f"install it with `pip install 'flowyml[{INSTALL[name]}]'`"
+    if extra := next((types[name] for types in INSTALL.values() if name in types), None):
+        hint = f"install it with `pip install 'flowyml[{extra}]'`"
     elif close:
         hint = f"did you mean {close[0]!r}?"
     else:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
@@ -32,21 +32,18 @@ PREFIX: Final = "flowyml."
 OWN: Final = "flowyml"
 DISABLE_VARIABLE: Final = "FLOWYML_PLUGINS_DISABLE"
 
-INSTALL: Final = {
-    "azure": "azure",
-    "gcs": "gcp",
-    "mlflow": "mlflow",
-    "s3": "aws",
-    "sagemaker": "aws",
-    "sagemaker_endpoint": "aws",
-    "sagemaker_model_registry": "aws",
-    "tensorboard": "tensorboard",
-    "vertex_ai": "gcp",
-    "vertex_endpoint": "gcp",
-    "vertex_model_registry": "gcp",
-    "wandb": "wandb",
+INSTALL: Final[Mapping[str, Mapping[str, str]]] = {
+    "artifact_store": {"azure": "azure", "gcs": "gcp", "s3": "aws"},
+    "experiment_tracker": {"mlflow": "mlflow", "tensorboard": "tensorboard", "wandb": "wandb"},
+    "model_registry": {
+        "mlflow": "mlflow",
+        "sagemaker_model_registry": "aws",
+        "vertex_model_registry": "gcp",
+    },
+    "model_deployer": {"sagemaker_endpoint": "aws", "vertex_endpoint": "gcp"},
+    "orchestrator": {"sagemaker": "aws", "vertex_ai": "gcp"},
 }
-"""The extra of ``flowyml`` that brings a type we know of but that is not installed."""
+"""By role and type, the extra of ``flowyml`` that brings what may not be installed."""
 
 
 _REQUIRES: Final = re.compile(
@@ -148,13 +145,23 @@ class Catalog:
         for provider in self.disabled:
             if (provider.role, provider.type) == (role, type_):
                 return f"{_told(provider)} is disabled by {DISABLE_VARIABLE}"
-        known = self.types(role)
+        known, extras = self.types(role), INSTALL.get(role, {})
         message = f"unknown {role} type {type_!r}"
-        if type_ in INSTALL:
-            return f"{message}: install it with `pip install 'flowyml[{INSTALL[type_]}]'`"
-        if close := difflib.get_close_matches(type_, [*known, *INSTALL], n=1):
+        if type_ in extras:
+            return f"{message}: install it with `pip install 'flowyml[{extras[type_]}]'`"
+        if roles := self._roles_with(type_):
+            message += f", which is a type of {' and '.join(roles)}"
+        elif close := difflib.get_close_matches(type_, [*known, *extras], n=1):
             message += f"; did you mean {close[0]!r}?"
         return f"{message} (installed: {', '.join(known) or 'none'})"
+
+    def _roles_with(self, type_: str) -> list[str]:
+        """Name the roles that have a type of this name, installed or known."""
+        return [
+            role
+            for role in self.roles()
+            if type_ in self.types(role) or type_ in INSTALL.get(role, {})
+        ]
 
     def _of(self, role: str) -> Iterable[Provider]:
         return (provider for provider in self.providers if provider.role == role)
