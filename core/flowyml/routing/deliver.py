@@ -9,6 +9,9 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Collection, Sequence
+from functools import partial
+from itertools import compress
+from operator import not_
 
 import attrs
 from attrs import define, field, frozen
@@ -28,6 +31,7 @@ from flowyml.routing.router import STORE, Router
 from flowyml.routing.secrecy import component_secrets
 from flowyml.routing.settling import Settling
 from flowyml.routing.storing import Storing, artifact_record
+from flowyml.routing.together import do_together
 from flowyml.stacks.stack import Stack
 from flowyml.storage.files import StoreRequest
 
@@ -113,8 +117,7 @@ class Courier:
         fresh = self._write_down(parcels)
         if not fresh:
             self._drop_stale(step, parcels)
-        for parcel in parcels:
-            self._store(parcel, parents, counted=fresh)
+        self._store_all(parcels, parents, counted=fresh)
         return self._deliver(parcels, self._note_stored(parcels, parents, step), step)
 
     def deliver_one(
@@ -207,6 +210,27 @@ class Courier:
             kept = debt.output in stored or "kept" in (debt.payload or {})
             if debt.step == step and debt.key not in returned and not kept:
                 self._ledger.close(debt, outcome)
+
+    def _store_all(
+        self, parcels: Sequence[Parcel], parents: Sequence[int], *, counted: bool
+    ) -> None:
+        """Store the parcels of a step, those together that only wait for a network.
+
+        Raises:
+            DeliveryError: One of them failed and that ends the step: the first one in order.
+        """
+        tasks = [partial(self._store, parcel, parents, counted=counted) for parcel in parcels]
+        far = [len(tasks) > 1 and self._is_far(parcel) for parcel in parcels]
+        do_together(tuple(compress(tasks, far)))
+        for task in compress(tasks, map(not_, far)):
+            task()
+
+    def _is_far(self, parcel: Parcel) -> bool:
+        """Whether storing a parcel is waiting for another machine."""
+        route = parcel.route
+        if route is None or parcel.storing() is None:
+            return False
+        return not self.stack.store_uri(route.store).startswith("file:")
 
     def _store(self, parcel: Parcel, parents: Sequence[int], *, counted: bool) -> None:
         """Store a parcel; a failure ends the step, or is left for the end of the run."""
