@@ -24,6 +24,7 @@ def open_source(metadata: MetadataStore, artifact: ArtifactRecord) -> FileSource
     Raises:
         ConfigurationError: Neither of them has the store where it lies.
         NotFoundError: It was collected, or is gone.
+        IntegrityError: What lies there is not what the run stored.
     """
     if artifact.collected_at is not None:
         message = (
@@ -42,7 +43,15 @@ def open_source(metadata: MetadataStore, artifact: ArtifactRecord) -> FileSource
             "name the stack that does with --stack"
         )
         raise ConfigurationError(message)
-    return stack.hooks.load_artifact(store, artifact.uri)
+    source = stack.hooks.load_artifact(store, artifact.uri)
+    if source.manifest.digest != artifact.digest:
+        message = (
+            f"the manifest at {artifact.uri} says {source.manifest.digest}, and the run that "
+            f"stored it recorded {artifact.digest}; somebody replaced it, so run the step that "
+            "made it again"
+        )
+        raise IntegrityError(message)
+    return source
 
 
 def copy_files(source: FileSource, folder: Path) -> list[dict[str, Any]]:
@@ -86,11 +95,6 @@ def verified(metadata: MetadataStore, artifact: ArtifactRecord) -> dict[str, Any
         source = open_source(metadata, artifact)
         for file in source.manifest.files:
             _read(source, file.name)
-        if source.manifest.digest != artifact.digest:
-            problem = (
-                f"the manifest there says {source.manifest.digest}, and the run that stored it "
-                f"recorded {artifact.digest}"
-            )
     except FlowyMLError as error:
         problem = str(error)
     return {

@@ -1,4 +1,4 @@
-"""``flowyml plugin``: which plugins are installed, and what one is configured with."""
+"""``flowyml plugin``: which plugins are installed, how one is configured, written and checked."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ import click
 from flowyml.cli import columns
 from flowyml.cli.options import Output, output_format
 from flowyml.cli.program import Commands
-from flowyml.cli.screen import Column, facts, listing, table
+from flowyml.cli.screen import Column, facts, line, listing, table
 
 if TYPE_CHECKING:
     import attrs
 
     from flowyml.plugins.discovery import Catalog, Provider
+    from flowyml.records import Check
 
 __all__ = ["plugin", "plugin_object"]
 
@@ -30,6 +31,13 @@ PLUGINS: Final = (
     columns.text("problem", "problem"),
 )
 
+CHECKS: Final = (
+    columns.text("plugin", "plugin"),
+    columns.text("check", "check"),
+    columns.status(),
+    columns.text("found", "message"),
+)
+
 FIELDS: Final = (
     columns.text("field", "name"),
     columns.text("type", "type"),
@@ -40,7 +48,7 @@ FIELDS: Final = (
 
 @click.group(cls=Commands)
 def plugin() -> None:
-    """See which plugins are installed and how they are configured."""
+    """See which plugins are installed and how they are configured; write one and check it."""
 
 
 @plugin.command("list")
@@ -93,6 +101,65 @@ def show(*, name: str, role: str | None, output: Output) -> None:
             table(details["fields"], FIELDS, title=f"Fields of {details['role']} {name}")
 
 
+@plugin.command()
+@click.argument("name")
+@click.option(
+    "--role",
+    type=click.Choice(["artifact_store", "experiment_tracker"]),
+    default="artifact_store",
+    show_default=True,
+    help="What its component does.",
+)
+def new(*, name: str, role: str) -> None:
+    """Write a package with a plugin that passes its tests as written.
+
+    NAME is what its `type:` in flowyml.yaml will be. The package goes into a folder of its own
+    below the working directory.
+    """
+    from pathlib import Path
+
+    from flowyml.cli.new_plugin import NewPlugin
+
+    folder = NewPlugin.named(name, role).write(Path())
+    line(f"Written: {folder}. Next:", strong=True)
+    line(f"  cd {folder}")
+    line("  pip install -e '.[test]'")
+    line("  pytest")
+    line(f"  flowyml plugin check {folder.name} --tests tests")
+
+
+@plugin.command()
+@click.argument("distribution", required=False)
+@click.option(
+    "--tests",
+    "folder",
+    type=click.Path(exists=True, file_okay=False),
+    help="Folder of its tests, which are run as well.",
+)
+@output_format
+def check(*, distribution: str | None, folder: str | None, output: Output) -> int:
+    """Check an installed plugin as its author would: what users would run into otherwise.
+
+    DISTRIBUTION is the name of its package; without it all plugins of third parties are checked.
+    Exits with 1 when something is wrong.
+    """
+    from pathlib import Path
+
+    from flowyml.cli.checking import check_provider, check_tests, providers_of
+    from flowyml.plugins.discovery import installed
+
+    catalog = installed()
+    found = [
+        _check_object(f"{provider.role} {provider.type}", check)
+        for provider in providers_of(distribution, catalog)
+        for check in check_provider(provider, catalog)
+    ]
+    if folder:
+        found.append(_check_object(distribution or "all", check_tests(Path(folder))))
+    listing(found, CHECKS, output, empty="No plugins of third parties.")
+    return 1 if any(check["status"] != "ok" for check in found) else 0
+
+
 def plugin_object(provider: Provider, catalog: Catalog) -> dict[str, Any]:
     """Return a plugin as ``-o json`` prints it."""
     from flowyml.cli.soundness import soundness
@@ -107,6 +174,15 @@ def plugin_object(provider: Provider, catalog: Catalog) -> dict[str, Any]:
         "reference": provider.entry_point.value,
         "status": status,
         "problem": problem,
+    }
+
+
+def _check_object(subject: str, check: Check) -> dict[str, Any]:
+    return {
+        "plugin": subject,
+        "check": check.name,
+        "status": "ok" if check.ok else "failed",
+        "message": f"{check.message}; {check.fix}" if check.fix else check.message,
     }
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 import pickle
-import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import pytest
 
 from flowyml.plugins import Component
 from flowyml.plugins.api import API_VERSION, fits
+from flowyml.plugins.descriptions import exposed_fields, unexplained_fields
 from flowyml.plugins.discovery import installed
 from flowyml.plugins.markers import PROJECT
 from flowyml.records import Check
@@ -23,12 +23,6 @@ from flowyml.testing.contract import Contract
 from flowyml.testing.seats import hooks_of
 
 __all__ = ["ComponentContract", "secrets_of"]
-
-SECRET: Final = re.compile(
-    r"(^|_)(token|password|passwd|secret|credentials?|api_key|access_key|private_key|"
-    r"connection_string)($|_(key|value)$)"
-)
-"""Names of fields that hold something which is nobody's business."""
 
 IMPORTED: Final = """\
 import json, sys
@@ -76,17 +70,12 @@ class ComponentContract(Contract):
 
     def test_its_fields_are_explained(self, new_component: Callable[[], Component]) -> None:
         """In the section Attributes of the docstring, where `flowyml plugin show` reads them."""
-        cls = type(new_component())
-        _, _, section = (inspect.getdoc(cls) or "").partition("Attributes:\n")
-        names = [a.name for a in attrs.fields(cls) if a.init and not a.name.startswith("_")]
-        missing = [name for name in names if not re.search(rf"^ +{name}:", section, re.MULTILINE)]
-        assert missing == []
+        assert unexplained_fields(type(new_component())) == []
 
     def test_its_secrets_are_not_shown(self, new_component: Callable[[], Component]) -> None:
         """A field that holds one has ``repr=False``, and no text of the component has it."""
         component = new_component()
-        shown = [a.name for a in attrs.fields(type(component)) if a.repr and SECRET.search(a.name)]
-        assert shown == [], "a secret's field is made with repr=False"
+        assert exposed_fields(type(component)) == [], "a secret's field is made with repr=False"
         for text in (repr(component), str(component)):
             assert not [secret for secret in secrets_of(component) if secret in text]
 

@@ -1,0 +1,201 @@
+"""``flowyml plugin new`` writes a package that works as it is, and ``check`` says so."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+from tests.testing.environments import Environment, build_wheel
+
+from flowyml.cli import main
+from flowyml.plugins import discovery
+
+Ask = Callable[..., tuple[int, str]]
+
+
+@pytest.fixture
+def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Ask:
+    """Run a command in an empty folder; return its exit code and all it says."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        capfd.readouterr()
+        code = main(arguments)
+        said = capfd.readouterr()
+        return code, said.out + said.err
+
+    return run
+
+
+@pytest.mark.installs
+@pytest.mark.timeout(400)
+def test_a_new_package_passes_its_tests_as_written(
+    ask: Ask, tmp_path: Path, flowyml_wheel: Path
+) -> None:
+    """Built and installed as wheels where nothing else is: tests, check, and a pipeline."""
+    environment = Environment.make(tmp_path / "environment")
+    wheels = tmp_path / "wheels"
+    for name, role in (("lab", "artifact_store"), ("notes", "experiment_tracker")):
+        assert ask("plugin", "new", name, "--role", role)[0] == 0
+        build_wheel(tmp_path / f"flowyml-{name}", wheels)
+    environment.install(
+        "flowyml-lab[test]", "flowyml-notes", wheels=[flowyml_wheel, *wheels.iterdir()]
+    )
+
+    for name in ("lab", "notes"):
+        folder = tmp_path / f"flowyml-{name}"
+        ran = environment.run("pytest", "-q", folder=folder)
+        assert " passed" in ran.stdout
+        assert "failed" not in ran.stdout
+        environment.run("flowyml", "plugin", "check", folder.name, folder=folder)
+
+    project = tmp_path / "project"
+    project.mkdir()
+    stack = "plugins:\n  artifact_store: { type: lab, folder: kept }\n"
+    (project / "flowyml.yaml").write_text(
+        stack + "  experiment_tracker: { type: notes, folder: t }"
+    )
+    (project / "flow.py").write_text(
+        "from flowyml import Metrics, Pipeline, step\n\n\n@step\ndef score() -> Metrics:\n"
+        "    return Metrics({'f1': 0.5})\n\n\npipeline = Pipeline('p').add_step(score)\n"
+    )
+    environment.run("flowyml", "run", "flow.py", folder=project)
+    assert [path.name for path in (project / "kept").rglob("artifact.json")] == ["artifact.json"]
+    (log,) = (project / "t").iterdir()
+    assert json.loads(log.read_text().splitlines()[0]).get("metrics", {"f1": 0.5}) == {"f1": 0.5}
+
+
+@pytest.mark.parametrize("name", ["Lab", "", "../lab", "lab store", "1lab", "lab-", "-lab"])
+def test_what_cannot_be_a_name_is_refused(ask: Ask, tmp_path: Path, name: str) -> None:
+    """And nothing is written."""
+    code, said = ask("plugin", "new", "--", name)
+    assert code == 2
+    assert "cannot name a plugin" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_there_stays(ask: Ask, tmp_path: Path) -> None:
+    """The error names it."""
+    (tmp_path / "flowyml-lab").mkdir()
+    code, said = ask("plugin", "new", "flowyml-lab")
+    assert code == 2
+    assert "flowyml-lab is there already" in said
+    assert list((tmp_path / "flowyml-lab").iterdir()) == []
+
+
+def test_a_type_that_is_taken_is_refused(ask: Ask) -> None:
+    """Two packages with one type could not be used together."""
+    code, said = ask("plugin", "new", "local")
+    assert code == 2
+    assert "'local' is installed" in said
+
+
+Install = Callable[[str, Mapping[str, str], str], None]
+
+SOUND = '''\
+from pathlib import Path
+from typing import ClassVar
+from attrs import define, field
+from flowyml.plugins import ArtifactStore, ExperimentTracker, hookimpl
+
+@define(slots=False)
+class Thing(ArtifactStore):
+    """Keeps.
+
+    Attributes:
+        folder: Where.
+    """
+
+    flowyml_api: ClassVar[str] = ">=1,<2"
+    folder: Path = Path("x")
+'''
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
+    """Install a store of a third party from its source."""
+
+    def installed(module: str, entry: str = "checked_plugin:Thing", requires: str = "") -> None:
+        info = tmp_path / "site" / "flowyml_checked-1.0.dist-info"
+        info.mkdir(parents=True)
+        about = "Metadata-Version: 2.1\nName: flowyml-checked\nVersion: 1.0\n"
+        (info / "METADATA").write_text(about + requires)
+        (info / "entry_points.txt").write_text(f"[flowyml.artifact_store]\nchecked = {entry}\n")
+        (tmp_path / "site" / "checked_plugin.py").write_text(module)
+        monkeypatch.syspath_prepend(str(tmp_path / "site"))
+        monkeypatch.delitem(__import__("sys").modules, "checked_plugin", raising=False)
+        discovery.installed.cache_clear()
+
+    return installed  # type: ignore[return-value]
+
+
+@pytest.fixture(autouse=True)
+def _scan_again() -> object:
+    yield
+    discovery.installed.cache_clear()
+
+
+def test_a_sound_plugin_passes(ask: Ask, install: Callable[..., None]) -> None:
+    """Each thing that was looked at is named."""
+    install(SOUND)
+    code, said = ask("plugin", "check", "flowyml_checked", "-o", "json")
+    assert code == 0
+    assert [item["check"] for item in json.loads(said)] == [
+        "discovery",
+        "import",
+        "hooks",
+        "fields",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("from attrs", "import no_such_module\nfrom attrs", "no_such_module"),
+        ("class Thing", "class Think", "Thing"),
+        ("(ArtifactStore)", "(ExperimentTracker)", "role 'experiment_tracker'"),
+        (">=1,<2", ">=7", ">=7"),
+        ('    flowyml_api: ClassVar[str] = ">=1,<2"\n', "", "could break it unnoticed"),
+        ("        folder: Where.\n", "        other: Where.\n", "folder: say what it means"),
+        ("    folder: Path", "    token: str = ''\n    folder: Path", "repr=False"),
+        (
+            '    folder: Path = Path("x")\n',
+            '    folder: Path = Path("x")\n    @hookimpl\n    def store_artefact(self): ...\n',
+            "store_artefact",
+        ),
+        (
+            '    folder: Path = Path("x")\n',
+            '    folder: Path = Path("x")\n    @hookimpl\n    def load_artifact(self, url): ...\n',
+            "url",
+        ),
+        ("from attrs", "def broken(:\nfrom attrs", "invalid syntax"),
+    ],
+)
+def test_a_mistake_is_named(
+    ask: Ask, install: Callable[..., None], old: str, new: str, says: str
+) -> None:
+    """And the command ends with 1."""
+    assert old in SOUND
+    install(SOUND.replace(old, new))
+    code, said = ask("plugin", "check", "flowyml-checked", "-o", "json")
+    assert code == 1
+    assert says in json.loads(said)[-1]["message"]
+
+
+def test_a_distribution_that_is_not_installed_is_named(ask: Ask) -> None:
+    """With those that are."""
+    code, said = ask("plugin", "check", "flowyml-nobody")
+    assert code == 2
+    assert "flowyml-nobody" in said
+
+
+def test_its_tests_are_run(ask: Ask, tmp_path: Path, install: Callable[..., None]) -> None:
+    """One that fails is the plugin's failure."""
+    install(SOUND)
+    (tmp_path / "tests").mkdir()
+    (tmp_path / "tests" / "test_one.py").write_text("def test_one():\n    assert False\n")
+    code, said = ask("plugin", "check", "flowyml-checked", "--tests", "tests", "-o", "json")
+    assert code == 1
+    assert "1 failed" in json.loads(said)[-1]["message"]
