@@ -64,22 +64,22 @@ def main(folder: Path, kills: int, seed: int) -> dict[str, Any]:
     os.chdir(folder)
     chance = random.Random(seed)
     _start()  # here, so that every fork has imported what it needs
-    losses = _check(folder, _newest(folder))
-    longest = 1.5 * max(_timed(lambda: _in_child(_start, None)) for _ in range(3))
+    losses = _check(folder, newest_run(folder))
+    longest = 1.5 * max(timed(lambda: in_child(_start, None)) for _ in range(3))
     killed, runs, instants = 0, 4, Counter[str]()
     with _reader(folder):
         while killed < kills:
             runs += 1
-            before = _newest(folder)
-            killed += _in_child(_start, chance.uniform(0, longest))
-            run_id = _newest(folder)
+            before = newest_run(folder)
+            killed += in_child(_start, chance.uniform(0, longest))
+            run_id = newest_run(folder)
             if run_id == before:
                 instants["before the run was written down"] += 1
                 continue
             for _ in range(chance.randrange(MOST_KILLS_OF_A_RUN)):
-                killed += _in_child(partial(_go_on, run_id), chance.uniform(0, longest))
+                killed += in_child(partial(_go_on, run_id), chance.uniform(0, longest))
                 instants[_standing(folder, run_id)] += 1
-            _in_child(partial(_go_on, run_id), None)
+            in_child(partial(_go_on, run_id), None)
             losses += _check(folder, run_id)
     losses += (folder / "reader.txt").read_text().splitlines()
     return {"kills": killed, "runs": runs, "losses": losses, "instants": dict(instants)}
@@ -93,7 +93,7 @@ def _go_on(run_id: str) -> None:
     resume(run_id, pipeline=pipeline)
 
 
-def _in_child(work: Callable[[], None], seconds: float | None) -> bool:
+def in_child(work: Callable[[], None], seconds: float | None) -> bool:
     """Do something in a fork; kill it after a time, and return whether it was still at it."""
     child = os.fork()
     if child == 0:
@@ -111,7 +111,8 @@ def _in_child(work: Callable[[], None], seconds: float | None) -> bool:
     return os.WIFSIGNALED(status)
 
 
-def _timed(work: Callable[[], object]) -> float:
+def timed(work: Callable[[], object]) -> float:
+    """Return how many seconds something takes."""
     began = time.monotonic()
     work()
     return time.monotonic() - began
@@ -121,12 +122,13 @@ def _timed(work: Callable[[], object]) -> float:
 def _reader(folder: Path) -> Iterator[None]:
     """Read every artifact that is to be seen, over and over, as long as the block lasts."""
     (folder / "reader.txt").write_text("")
-    child = os.fork()
+    parent, child = os.getpid(), os.fork()
     if child == 0:
-        while True:
+        while os.getppid() == parent:
             for complaint in _unreadable():
                 with (folder / "reader.txt").open("a") as file:
                     file.write(f"a reader saw {complaint}\n")
+        os._exit(0)
     try:
         yield
     finally:
@@ -148,7 +150,8 @@ def _unreadable(prefix: str = "") -> Iterator[str]:
         yield f"{type(error).__name__}: {error}"
 
 
-def _newest(folder: Path) -> str:
+def newest_run(folder: Path) -> str:
+    """Return the id of the newest run, or nothing."""
     path = folder / ".flowyml" / "metadata.db"
     if not path.exists():
         return ""
