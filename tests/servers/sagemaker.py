@@ -35,6 +35,11 @@ class SageMakerServer:
         found: list[str] = self._ask("state", {})["calls"]
         return found
 
+    def jobs(self) -> list[dict[str, Any]]:
+        """Return the processing jobs: name, tags, status, exit code, what pip installed, log."""
+        found: list[dict[str, Any]] = self._ask("state", {})["jobs"]
+        return found
+
     def holds(self) -> bool:
         """Whether an operation is held back right now."""
         return bool(self._ask("state", {})["held"])

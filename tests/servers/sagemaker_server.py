@@ -7,6 +7,7 @@
   words of AWS. Metadata and tags are held to the limits of the API reference.
 * ``invoke_endpoint`` really serves: it fetches the ``model.tar.gz`` of the configuration in service
   and runs the ``code/inference.py`` in it.
+* Processing jobs really run, see `sagemaker_jobs`.
 
 ``python -m tests.servers.sagemaker_server PORT`` runs it. It is S3 as well, as moto is; models may
 also lie in another S3 server, which ``AWS_ENDPOINT_URL_S3`` names.
@@ -31,6 +32,7 @@ from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 from attrs import define, field
+from tests.servers import sagemaker_jobs
 from tests.servers.sagemaker import CONTROL
 
 
@@ -113,7 +115,7 @@ def install() -> None:
     for name, function in BACKEND.items():
         ORIGINAL[name] = getattr(backend, name)
         setattr(backend, name, function)
-    for name, answer in OPERATIONS.items():
+    for name, answer in (OPERATIONS | sagemaker_jobs.OPERATIONS).items():
 
         def handle(self: Any, answer: Callable[[Any, Any], dict[str, Any]] = answer) -> Any:
             return result(answer(self.sagemaker_backend, self._get_param))
@@ -441,11 +443,13 @@ def control(what: str, environ: Environ, start: Callable[..., Any]) -> list[byte
         ):
             backends.reset()
         CHANGES.clear()
+        sagemaker_jobs.forget()
         SCRIPT.__init__()  # type: ignore[misc]
     elif what == "steer":
         SCRIPT.update(asked)
     start("200 OK", JSON)
-    return [json.dumps({"calls": SCRIPT.calls, "held": SCRIPT.held}).encode()]
+    jobs = sagemaker_jobs.told()
+    return [json.dumps({"calls": SCRIPT.calls, "held": SCRIPT.held, "jobs": jobs}).encode()]
 
 
 def main(port: int) -> None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from attrs import field, frozen
 
-from flowyml.errors import DeliveryError
+from flowyml.errors import ConfigurationError, DeliveryError, Problem
 
-__all__ = ["FRAMEWORKS", "Container", "container_for", "image_for"]
+__all__ = ["FRAMEWORKS", "Container", "container_for", "image_for", "job_image"]
 
 SCIKIT_ACCOUNTS = {
     "af-south-1": "510948584623",
@@ -131,6 +131,34 @@ FRAMEWORKS = {
     "xgboost": Container("sagemaker-xgboost", "3.2-0", SCIKIT_ACCOUNTS),
 }
 """By the name that `Model.framework` has."""
+
+
+JOBS = {
+    (3, 11): Container(
+        "pytorch-training",
+        "2.5.1-cpu-py311-ubuntu22.04-sagemaker",
+        DEEP_LEARNING_ACCOUNTS,
+        account=DEEP_LEARNING_ACCOUNT,
+    ),
+    (3, 12): Container("sagemaker-scikit-learn", "1.4-2-py312-cpu-py3", SCIKIT_ACCOUNTS),
+}
+"""The smallest of AWS's own images with a Python, by its version; a job installs the rest."""
+
+
+def job_image(python: tuple[int, int], *, region: str) -> str:
+    """Return the address of an image that has a Python.
+
+    Raises:
+        ConfigurationError: AWS has none, or none in this region.
+    """
+    container = JOBS.get(python)
+    image = container.image(region, "cpu") if container else None
+    if image is None:
+        version = ".".join(map(str, python))
+        message = f"AWS has no image with Python {version} in {region} for processing jobs"
+        hint = "say `image: ACCOUNT.dkr.ecr.REGION.amazonaws.com/NAME:TAG` of the orchestrator"
+        raise ConfigurationError(Problem(message, hint=hint))
+    return image
 
 
 def container_for(framework: str | None, *, name: str) -> Container:
