@@ -82,7 +82,7 @@ def store(azurite: Azurite) -> Iterator[AzureArtifactStore]:
         "models", prefix=uuid.uuid4().hex, connection_string=azurite.connection_string()
     )
     yield made
-    made.blobs.client.close()
+    made.objects.client.close()
 
 
 @pytest.fixture
@@ -127,14 +127,14 @@ def test_a_large_file_goes_up_in_blocks(
 ) -> None:
     """It is one blob in the end, whole, with its digest."""
     path, file = large_file(tmp_path, 5 * small_blocks + 17)
-    store.blobs.upload("big", path, file)
+    store.objects.upload("big", path, file)
     assert door.names() == ["big"]
     assert door.read("big") == path.read_bytes()
-    assert store.blobs.sha256("big") == file.sha256
-    store.blobs.download("big", tmp_path / "again")
+    assert store.objects.sha256("big") == file.sha256
+    store.objects.download("big", tmp_path / "again")
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
     with pytest.raises(FileExistsError):
-        store.blobs.upload("big", path, file)
+        store.objects.upload("big", path, file)
 
 
 def test_a_killed_upload_goes_on(
@@ -144,8 +144,8 @@ def test_a_killed_upload_goes_on(
     path, file = large_file(tmp_path, 4 * small_blocks)
     first = containers._blocks(file)[0]
     marked = b"\0" * first.size  # would be replaced if it were sent again
-    store.blobs._blob("big").stage_block(first.name, marked, length=first.size)
-    store.blobs.upload("big", path, file)
+    store.objects._blob("big").stage_block(first.name, marked, length=first.size)
+    store.objects.upload("big", path, file)
     assert door.read("big") == marked + path.read_bytes()[first.size :]
 
 
@@ -154,7 +154,7 @@ def test_one_of_many_writers_wins(store: AzureArtifactStore) -> None:
 
     def attempt(number: int) -> bool:
         try:
-            store.blobs.swap("commit", str(number).encode(), None)
+            store.objects.swap("commit", str(number).encode(), None)
         except FileExistsError:
             return False
         return True
@@ -171,7 +171,7 @@ def test_a_container_that_is_missing_is_named_before_anything_runs(azurite: Azur
     assert not said.value.transient
     container, *_ = store.diagnose()
     assert not container.ok
-    store.blobs.client.close()
+    store.objects.client.close()
 
 
 def test_a_wrong_key_is_told_and_not_shown(azurite: Azurite) -> None:
@@ -180,8 +180,8 @@ def test_a_wrong_key_is_told_and_not_shown(azurite: Azurite) -> None:
     store = AzureArtifactStore("models", connection_string=azurite.connection_string(wrong))
     with pytest.raises(DeliveryError, match="look at the key, the roles") as said:
         store.preflight()
-    assert wrong not in f"{said.value!r} {said.value} {store!r} {store.blobs!r}"
-    store.blobs.client.close()
+    assert wrong not in f"{said.value!r} {said.value} {store!r} {store.objects!r}"
+    store.objects.client.close()
 
 
 def test_a_malformed_connection_string_is_not_shown() -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from flowyml._lazy import attach
 
 if TYPE_CHECKING:
+    from flowyml.plugins.bucket_store import BucketStore
     from flowyml.plugins.components import (
         ArtifactStore,
         Component,
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArtifactStore",
+    "BucketStore",
     "Component",
     "DeliveryHook",
     "ExperimentTracker",
@@ -43,6 +45,7 @@ __all__ = [
 __getattr__ = attach(
     __name__,
     {
+        "flowyml.plugins.bucket_store": ("BucketStore",),
         "flowyml.plugins.components": (
             "ArtifactStore",
             "Component",

@@ -2,32 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from functools import cached_property
-from typing import ClassVar, Final, Literal
+from typing import ClassVar, Literal
 from urllib.parse import urlencode
 
 from attrs import define, evolve, field
 
 from flowyml.errors import ConfigurationError, DeliveryError, Problem
-from flowyml.plugins import ArtifactStore, hookimpl
-from flowyml.records import Check, DeliveryContext, StoredArtifact
-from flowyml.storage.files import FileSource, StoreRequest
-from flowyml.storage.folders import ArtifactFolders
-from flowyml.storage.names import STAGING
+from flowyml.plugins import BucketStore, hookimpl
+from flowyml.records import Check
 from flowyml_aws.buckets import S3Bucket
 from flowyml_aws.checks import looked_at
-from flowyml_aws.faults import code_of, explained, is_transient
+from flowyml_aws.faults import explained, is_transient
 from flowyml_aws.sessions import Account
 
 __all__ = ["S3ArtifactStore"]
 
-PROBE: Final = f"{STAGING}/probe"
-"""An empty object that every start of a run writes and deletes."""
-
 
 @define(slots=False)
-class S3ArtifactStore(ArtifactStore):
+class S3ArtifactStore(BucketStore):
     """Keeps artifacts in an S3 bucket, or in any server that speaks S3.
 
     Credentials come from the standard AWS chain: environment, profile, SSO, role.
@@ -94,13 +89,9 @@ class S3ArtifactStore(ArtifactStore):
         """The objects of this store."""
         return self.bucket_of(self.bucket, self.prefix)
 
-    @cached_property
-    def _folders(self) -> ArtifactFolders:
-        return ArtifactFolders(self.objects)
-
-    def folders(self) -> ArtifactFolders:
-        """Return the layout engine over the bucket."""
-        return self._folders
+    def explained(self, doing: str) -> AbstractContextManager[None]:
+        """Say what AWS's refusals mean."""
+        return explained(doing)
 
     def covering(self, uri: str) -> S3ArtifactStore:
         """Return this store where it holds a URI, else one like it over that URI's bucket."""
@@ -110,70 +101,13 @@ class S3ArtifactStore(ArtifactStore):
         return evolve(self, bucket=bucket, prefix="")
 
     @hookimpl
-    def store_artifact(self, request: StoreRequest, context: DeliveryContext) -> StoredArtifact:
-        """Stage, send in parallel parts, commit by a conditional write."""
-        with explained(f"storing {request.manifest.name!r} at {self.objects.uri}/{request.path}"):
-            return super().store_artifact(request, context)
-
-    @hookimpl
-    def load_artifact(self, uri: str) -> FileSource:
-        """Open by URI."""
-        with explained(f"loading {uri}"):
-            return super().load_artifact(uri)
-
-    @hookimpl
-    def list_artifacts(self, prefix: str) -> Iterable[StoredArtifact]:
-        """List what is committed."""
-        with explained(f"listing {self.objects.uri}/{prefix}"):
-            yield from super().list_artifacts(prefix)
-
-    @hookimpl
-    def delete_artifact(self, uri: str) -> bool:
-        """Delete, manifest first."""
-        with explained(f"deleting {uri}"):
-            return super().delete_artifact(uri)
-
-    @hookimpl
     def is_transient(self, error: Exception) -> bool | None:
         """Tell what passes by itself: throttling, lost connections, errors of the server."""
         return is_transient(error)
 
-    def preflight(self) -> None:
-        """Write a probe object: whatever is wrong shows before any work is done.
-
-        That it cannot be deleted again is no reason to stop: storing never has to.
-        """
-        with explained(f"writing a probe to {self.objects.uri}"):
-            self.objects.swap(PROBE, b"", None)
-        try:
-            self.objects.delete([PROBE])
-        except Exception as error:
-            if code_of(error) != "AccessDenied":
-                raise
-
     def diagnose(self) -> Sequence[Check]:
-        """Look at the bucket, at what may be done in it, and at what unfinished uploads occupy."""
-        return (
-            looked_at("bucket", self._look),
-            looked_at("write", self._write),
-            looked_at("delete", self._delete),
-            looked_at("unfinished uploads", self._count_unfinished),
-        )
-
-    def _look(self) -> str:
-        with explained(f"looking into {self.objects.uri}"):
-            next(self.objects.find(""), None)
-        return f"{self.objects.uri} answers in {self.account.region_name}"
-
-    def _write(self) -> str:
-        with explained(f"writing a probe to {self.objects.uri}"):
-            self.objects.swap(PROBE, b"", None)
-        return "objects can be written"
-
-    def _delete(self) -> str:
-        with explained(f"deleting a probe in {self.objects.uri}"):
-            self.objects.delete([PROBE])
-        return "objects can be deleted"
+        """Look also at what unfinished uploads occupy."""
+        return (*super().diagnose(), looked_at("unfinished uploads", self._count_unfinished))
 
     def _count_unfinished(self) -> str:
         with explained(f"listing unfinished uploads in {self.objects.uri}"):
