@@ -152,10 +152,10 @@ def _existing(versions: Versions, registration: Registration, key: str) -> Model
     if model is None or model.digest == registration.stored.digest:
         return model
     message = (
-        f"the model {model.name!r} has a version {model.version!r} already, registered "
-        f"{model.created_at:%Y-%m-%d %H:%M} by the run {model.run_id} with the digest "
-        f"{model.digest}; this one has {registration.stored.digest}. Give the Model another "
-        "version, or none, and the registry counts"
+        f"the version {model.version!r} of {model.name!r} is another model already, from the run "
+        f"{model.run_id}, and a version never changes. Leave `version` out of the Model, and the "
+        "registry counts, or give it another version; then run again "
+        f"(that one is {model.digest}, this one {registration.stored.digest})"
     )
     raise DeliveryError(message)
 

@@ -211,7 +211,9 @@ def test_a_run_with_debts_is_incomplete(flowyml: Ask, project: Path, install: In
 
     assert (ran.code, still.code, paid.code) == (3, 3, 0)
     assert "owed        log_metrics (experiment_tracker): the tracker is closed today\n" in ran.out
-    assert ran.out.endswith(f"`flowyml resume {run['run_id']}` tries again\n")
+    assert ran.out.endswith(
+        f"`flowyml resume {run['run_id']}` tries again, when what it says above is put right\n"
+    )
     assert "logged      there (experiment_tracker)\n" in paid.out
 
 

@@ -44,9 +44,13 @@ ARTIFACTS: Final = (
 )
 
 
+MENDED: Final = "once it can go through: what the errors name is to be put right first."
+
+
 def _outcome(delivery: Object) -> str:
-    said = delivery["error"] if delivery["status"] == "failed" else delivery["reason"]
-    return str(said or delivery["reference"] or delivery["error"] or "-")
+    if _is_debt(delivery) and delivery["error"]:
+        return "owed, see below"
+    return str(delivery["reason"] or delivery["reference"] or delivery["error"] or "-")
 
 
 def _standing(delivery: Object) -> str:
@@ -135,9 +139,15 @@ def _show_run(run: Object) -> None:
         table(run["artifacts"], ARTIFACTS, title="Artifacts")
     if run["deliveries"]:
         table(run["deliveries"], DELIVERIES, title="Deliveries")
-    if any(_is_debt(delivery) for delivery in run["deliveries"]):
+    owed = [delivery for delivery in run["deliveries"] if _is_debt(delivery)]
+    for delivery in owed:
+        if delivery["error"]:
+            line()
+            place = f"{delivery['step']}.{delivery['output']}"
+            facts([(f"{place} owes {delivery['hook']}", delivery["error"])])
+    if owed:
         line()
-        line(f"`flowyml resume {run['run_id']}` tries again what is owed.")
+        line(f"`flowyml resume {run['run_id']}` tries again what is owed, {MENDED}")
 
 
 def _is_debt(delivery: Object) -> bool:

@@ -113,7 +113,7 @@ def _advice(result: RunResult) -> str | None:
     resume = f"`flowyml resume {result.run_id}`"
     if result.status is RunStatus.INCOMPLETE:
         said = "1 delivery is" if owed == 1 else f"{owed} deliveries are"
-        return f"{said} owed; {resume} tries again"
+        return f"{said} owed; {resume} tries again, when what it says above is put right"
     if result.status in {RunStatus.FAILED, RunStatus.INTERRUPTED}:
         return f"{resume} goes on with it; what was stored is not made again"
     return None

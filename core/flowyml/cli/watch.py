@@ -93,6 +93,7 @@ class PlainLines:
     say: Callable[[str], None] = line
     times: Times = field(factory=Times, init=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    _told: dict[str, str] = field(factory=dict, init=False, repr=False)
 
     def run_started(self, run: RunInfo, steps: Sequence[str]) -> None:
         """Name the run and its steps."""
@@ -114,10 +115,12 @@ class PlainLines:
     def delivery(self, delivery: DeliveryRecord) -> None:
         """Say that a delivery failed; the end of the run tells of the others."""
         if delivery.status is DeliveryStatus.FAILED:
-            self._tell(
-                f"{delivery.step}.{delivery.output}: {delivery.hook} failed "
-                f"(attempt {delivery.attempts}): {_first_line(delivery.error)}"
-            )
+            why = _first_line(delivery.error)
+            same = self._told.get(delivery.key) == why
+            self._told[delivery.key] = why
+            said = f"again (attempt {delivery.attempts})"
+            said = said if same else f"(attempt {delivery.attempts}): {why}"
+            self._tell(f"{delivery.step}.{delivery.output}: {delivery.hook} failed {said}")
 
     def run_finished(self, result: RunResult) -> None:
         """Leave the end to the summary."""
