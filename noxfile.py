@@ -122,6 +122,14 @@ def coverage(session: nox.Session) -> None:
 
 
 @nox.session(default=False)
+def docs(session: nox.Session) -> None:
+    """Build the documentation into site/; a link to nowhere fails."""
+    session.install(*group("docs"))
+    quiet = {"NO_MKDOCS_2_WARNING": "1"}  # the theme advertises its successor
+    session.run("mkdocs", "build", "--strict", *session.posargs, env=quiet)
+
+
+@nox.session(default=False)
 def build(session: nox.Session) -> None:
     """Build every package into dist/, then try each way to install the core."""
     session.install("build[uv]")

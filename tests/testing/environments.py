@@ -43,7 +43,8 @@ class Environment:
             for name, value in os.environ.items()
             if not name.startswith(("PYTHON", "VIRTUAL_ENV", "FLOWYML", "PYTEST", "COV"))
         }
-        program = self.folder / "bin" / command[0]
+        own = self.folder / "bin" / command[0]
+        program = own if own.exists() else command[0]
         path = f"{self.folder / 'bin'}{os.pathsep}{os.environ['PATH']}"
         return _run(
             [str(program), *command[1:]],
@@ -51,6 +52,14 @@ class Environment:
             code=code,
             environment={**kept, "PATH": path, **variables},
         )
+
+    def stand_in_for_pip(self, *wheels: Path) -> None:
+        """Let ``pip install`` in this environment be uv's, which finds these wheels."""
+        links = " ".join(f"--find-links '{wheel.parent}'" for wheel in wheels)
+        command = f"exec '{uv.find_uv_bin()}' pip install --python '{self.folder}' {links}"
+        pip = self.folder / "bin" / "pip"
+        pip.write_text(f'#!/bin/sh\n[ "$1" = install ] || exit 2\nshift\n{command} "$@"\n')
+        pip.chmod(0o755)
 
 
 def build_wheel(project: Path, folder: Path) -> Path:
