@@ -16,6 +16,7 @@ from flowyml.errors import DeliveryError, IntegrityError, NotFoundError
 from flowyml.records import ModelVersion
 from flowyml_aws.bundles import bundle_uri
 from flowyml_aws.deployer import SageMakerEndpoint
+from flowyml_aws.leftovers import tags_of
 from flowyml_aws.names import resource_name
 from flowyml_aws.registry import SageMakerModelRegistry
 from flowyml_aws.sessions import Account
@@ -167,7 +168,7 @@ class TestDeploying:
         serving = configured.client.describe_model(ModelName=variant["ModelName"])
         assert serving["VpcConfig"] == {"Subnets": ["subnet-1"], "SecurityGroupIds": ["sg-1"]}
         assert serving["ExecutionRoleArn"] == ROLE
-        assert configured._tags(config["EndpointConfigArn"])["team"] == "fraud"
+        assert tags_of(configured.client, config["EndpointConfigArn"])["team"] == "fraud"
 
     def test_an_endpoint_may_have_no_instances(
         self, deployer: SageMakerEndpoint, model: ModelVersion, store: S3ArtifactStore

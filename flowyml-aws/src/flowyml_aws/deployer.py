@@ -18,7 +18,8 @@ from flowyml_aws.checks import looked_at
 from flowyml_aws.endpoints import Endpoint, Endpoints, status_of
 from flowyml_aws.faults import code_of, explained, is_missing, is_transient, message_of
 from flowyml_aws.images import image_for
-from flowyml_aws.names import resource_name, tag_list, tag_map, unique_name
+from flowyml_aws.leftovers import ENDPOINT, sweep, tags_of
+from flowyml_aws.names import resource_name, tag_list, unique_name
 from flowyml_aws.neighbours import region_beside, store_beside
 from flowyml_aws.packages import registered_bundle
 from flowyml_aws.roles import look_at_role
@@ -29,7 +30,6 @@ from flowyml_aws.variants import DataCapture, Serverless, capture_config, produc
 __all__ = ["SageMakerEndpoint"]
 
 TYPE: Final = "sagemaker_endpoint"
-ENDPOINT: Final = "flowyml:endpoint"
 FACTS: Final = ("model", "version", "digest", "key")
 
 
@@ -234,55 +234,7 @@ class SageMakerEndpoint(ModelDeployer):
         return unique_name(resource_name(endpoint), key, json.dumps(fields, sort_keys=True))
 
     def _sweep(self, endpoint: str) -> None:
-        """Delete the models and configurations of an endpoint that do not serve there."""
-        serving = self.endpoints.find(resource_name(endpoint))
-        if serving is not None and serving.moving:
-            return  # nobody can tell yet which configuration it will have
-        kept = {serving.config} if serving else set()
-        models = {model for config in kept for model in self._models_of(config)}
-        for config in self._own(endpoint, "endpoint_configs", "EndpointConfig"):
-            if config not in kept:
-                self._quietly(self.client.delete_endpoint_config, EndpointConfigName=config)
-        for model in self._own(endpoint, "models", "Model"):
-            if model not in models:
-                self._quietly(self.client.delete_model, ModelName=model)
-
-    def _own(self, endpoint: str, kind: str, entry: str) -> list[str]:
-        """List what FlowyML made for an endpoint: by the name first, then by the tag."""
-        start = unique_name(resource_name(endpoint), "").rpartition("-")[0]
-        pages = self.client.get_paginator(f"list_{kind}").paginate(NameContains=start)
-        entries = [found for page in pages for found in page[f"{entry}s"]]
-        return [
-            found[f"{entry}Name"]
-            for found in entries
-            if found[f"{entry}Name"].startswith(f"{start}-")
-            and self._tags(found[f"{entry}Arn"]).get(ENDPOINT) == endpoint
-        ]
-
-    def _models_of(self, config: str) -> list[str]:
-        try:
-            found = self.client.describe_endpoint_config(EndpointConfigName=config)
-        except Exception as error:
-            if is_missing(error):
-                return []
-            raise
-        return [variant["ModelName"] for variant in found["ProductionVariants"]]
-
-    def _quietly(self, delete: Any, **named: str) -> None:
-        try:
-            delete(**named)
-        except Exception as error:
-            if not is_missing(error):
-                raise
-
-    def _tags(self, arn: str) -> dict[str, str]:
-        try:
-            pages = self.client.get_paginator("list_tags").paginate(ResourceArn=arn)
-            return tag_map([tag for page in pages for tag in page["Tags"]])
-        except Exception as error:
-            if is_missing(error):
-                return {}
-            raise
+        sweep(self.client, endpoint, self.endpoints.find(resource_name(endpoint)))
 
     def _found(self, name: str) -> Endpoint:
         endpoint = self.endpoints.find(name)
@@ -328,10 +280,10 @@ class SageMakerEndpoint(ModelDeployer):
         pages = self.client.get_paginator("list_endpoints").paginate()
         for name in [entry["EndpointName"] for page in pages for entry in page["Endpoints"]]:
             endpoint = self.endpoints.find(name)
-            own = self._tags(endpoint.arn).get(ENDPOINT) if endpoint else None
+            own = tags_of(self.client, endpoint.arn).get(ENDPOINT) if endpoint else None
             if endpoint is None or own is None:
                 continue
-            tags = self._tags(_config_arn(endpoint))
+            tags = tags_of(self.client, _config_arn(endpoint))
             if "flowyml:model" in tags:
                 yield self._deployment(own, endpoint, endpoint.config, tags)
 
