@@ -46,7 +46,9 @@ def summarize(result: RunResult, seconds: float | None) -> None:
     for delivery in result.deliveries:
         deliveries[delivery.step, delivery.output].append(delivery)
     for place in dict.fromkeys([*artifacts, *deliveries]):
-        _tell_output(place, artifacts.get(place), deliveries[place])
+        told = tuple(_told(deliveries[place]))
+        if told or place in artifacts:  # what the stack has no component for is in the plan
+            _tell_output(place, artifacts.get(place), told)
     line()
     if result.error is not None:
         complain(f"Error: {result.error}")
@@ -57,14 +59,14 @@ def summarize(result: RunResult, seconds: float | None) -> None:
 
 
 def _tell_output(
-    place: tuple[str, str], artifact: ArtifactRecord | None, deliveries: Iterable[DeliveryRecord]
+    place: tuple[str, str], artifact: ArtifactRecord | None, told: Iterable[tuple[str, str]]
 ) -> None:
     step, output = place
     line()
     # What belongs to the run and not to a step, such as its context, has one name alone.
     name = output if step == output and artifact is None else f"{step}.{output}"
     line(f"{name}  {_described(artifact)}".rstrip(), strong=True)
-    facts((f"  {word:10}", said) for word, said in _told(deliveries))
+    facts((f"  {word:10}", said) for word, said in told)
 
 
 def _described(artifact: ArtifactRecord | None) -> str:

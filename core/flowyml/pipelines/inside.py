@@ -15,6 +15,7 @@ from flowyml.pipelines.workplace import Workplace
 from flowyml.routing.containers import child_name, take_apart
 
 __all__ = [
+    "YIELDED",
     "Deliveries",
     "current_deliveries",
     "deploy_model",
@@ -23,6 +24,9 @@ __all__ = [
     "register_model",
     "store_artifact",
 ]
+
+YIELDED = "yielded"
+"""Name of what a generator yields, below the name of its step."""
 
 
 @define(eq=False)
@@ -74,7 +78,7 @@ class Deliveries:
     def on_yield(self, value: object) -> None:
         """Deliver what a generator yields; None is a mere pause."""
         if value is not None:
-            self.deliver(value, "yielded", annotation=self.yielded)
+            self.deliver(value, YIELDED, annotation=self.yielded)
 
     @property
     def used(self) -> bool:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from flowyml.pipelines.graph import Graph
+from flowyml.pipelines.graph import Graph, Node
+from flowyml.pipelines.inside import YIELDED
+from flowyml.routing.containers import child_name
 from flowyml.routing.plan import DeclaredOutput, Plan, make_plan
 from flowyml.routing.router import Router
 from flowyml.stacks.active import current_stack
@@ -31,9 +34,14 @@ def plan_graph(pipeline: str, graph: Graph, stack: Stack, router: Router) -> Pla
         stack: The stack.
         router: The router of the run.
     """
-    declared = [
-        DeclaredOutput(node.name, output.name, output.annotation)
-        for node in graph.nodes.values()
-        for output in node.step.outputs
-    ]
+    declared = [output for node in graph.nodes.values() for output in _declared(node)]
     return make_plan(pipeline, declared, stack, router)
+
+
+def _declared(node: Node) -> Iterator[DeclaredOutput]:
+    """Yield what a step returns, and what it yields before, of which there may be any number."""
+    if node.step.is_generator:
+        yielded = f"{child_name(node.name, YIELDED)}*"
+        yield DeclaredOutput(node.name, yielded, node.step.yielded)
+    for output in node.step.outputs:
+        yield DeclaredOutput(node.name, output.name, output.annotation)

@@ -123,7 +123,7 @@ def _calls(output: PlannedOutput) -> Sequence[PlannedDelivery]:
 
 
 def _collision(who: str, where: str) -> PlanProblem:
-    hint = "put {output_name} or {step_name} into the rule's path"
+    hint = "put {output_name} into the rule's path"
     return PlanProblem("error", Problem(f"{who} {where}", hint=hint))
 
 
