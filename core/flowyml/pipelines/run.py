@@ -17,6 +17,7 @@ from flowyml.metadata.rows import RunRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.context import Context, is_secret, recordable
 from flowyml.pipelines.coordinator import Coordinator
+from flowyml.pipelines.elsewhere import check_environment
 from flowyml.pipelines.graph import Graph
 from flowyml.pipelines.planning import plan_graph
 from flowyml.pipelines.result import RunResult, read_result
@@ -116,12 +117,14 @@ class Undertaking:
         Raises:
             PipelineError: It runs them in other processes, which would not find the pipeline, or
                 would not know its context.
+            ConfigurationError: Those would not have the environment variables of the stack.
         """
         executor = self.stack.hooks.open_executor(self.run)
         if executor.in_process:
             return executor
         try:
             self._check_other_processes()
+            check_environment(executor, self.project, self.stack.name)
         except BaseException:
             executor.close()
             raise

@@ -97,7 +97,9 @@ def _workplace(task: StepTask, project: Project, metadata: MetadataStore) -> Wor
     if task.step not in graph.nodes:
         message = f"the pipeline {task.pipeline} has no step {task.step!r} here"
         raise PipelineError(message)
-    stack = Configuration.read(project).build(task.stack)
+    # What dispatches steps may need what only the machine has that dispatched this one.
+    leaving_out = ("orchestrator",) if task.records is not None else ()
+    stack = Configuration.read(project).build(task.stack, leaving_out=leaving_out)
     run = RunInfo(record.run_id, record.pipeline, record.stack, record.started_at)
     courier = Courier(stack, metadata, run, Router(stack), secrets=context.secrets)
     return Workplace(run, graph, context, stack, metadata, courier, ends_with_step=True)

@@ -156,6 +156,8 @@ class StepExecutor(Protocol):
         shares_project: An executor that has this and sets it to False runs steps where the
             project's folder is not, on another machine. The task then carries the records that its
             step needs, and the outcome must bring back its own.
+        environment: An executor that has this names the environment variables that its steps find,
+            and a run is refused whose stack needs others.
     """
 
     in_process: bool

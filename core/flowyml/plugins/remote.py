@@ -127,6 +127,14 @@ class RemoteOrchestrator(Orchestrator):
 
     # ─── what they have in common ───────────────────────────────────────────────────────────────
 
+    def provided(self) -> dict[str, str]:
+        """Return the environment variables that a job has without being told."""
+        return {}
+
+    def variables(self) -> dict[str, str]:
+        """Return the environment variables of the jobs."""
+        return {**self.provided(), **self.environment}
+
     def knowing(self, others: Sequence[Component]) -> None:
         """Remember the other components of the stack; `beside` calls it on what it returns."""
         self.neighbours = tuple(others)
@@ -203,7 +211,7 @@ class _Jobs:
     @property
     def environment(self) -> frozenset[str]:
         """Names of the environment variables that steps find."""
-        return frozenset(self.service.environment)
+        return frozenset(self.service.variables())
 
     def submit(
         self, work: Callable[[StepTask], StepOutcome], task: StepTask

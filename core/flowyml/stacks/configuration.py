@@ -8,7 +8,7 @@ one needs may be unset, and a plugin that another one needs may be missing.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from functools import cached_property
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -101,12 +101,15 @@ class Configuration:
         node = self._section("pipelines")
         return self._structured(dict[str, str], node, "pipelines") if node else {}
 
-    def build(self, name: str, catalog: Catalog | None = None) -> Stack:
+    def build(
+        self, name: str, catalog: Catalog | None = None, *, leaving_out: Container[str] = ()
+    ) -> Stack:
         """Build one stack.
 
         Args:
             name: One of `stack_names`; ``local`` is there in any case.
             catalog: The plugins to choose from; the installed ones where it is not given.
+            leaving_out: Keys of the stack that are not looked into, as if they were not there.
 
         Raises:
             ConfigurationError: There is no such stack, or all that is wrong with it.
@@ -117,7 +120,7 @@ class Configuration:
 
         return build_stack(
             name,
-            self.node(name),
+            self.node(name).without(leaving_out),
             folder=self.project.folder,
             environ=os.environ,
             catalog=catalog or installed(),

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from typing import ClassVar, TypeAlias
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from flowyml.errors import Location
 
@@ -75,6 +75,11 @@ class MappingNode:
     def entry(self, key: str) -> Entry | None:
         """Return a key with its value, or None."""
         return next((entry for entry in self.entries if entry.key.text == key), None)
+
+    def without(self, keys: Container[str]) -> MappingNode:
+        """Return this mapping without some of its keys."""
+        kept = tuple(entry for entry in self.entries if entry.key.text not in keys)
+        return evolve(self, entries=kept)
 
     @property
     def keys(self) -> tuple[str, ...]:
