@@ -1,4 +1,4 @@
-"""Whoever decides about a model may be killed at any moment; the model is deployed once."""
+"""Deciding, deploying, resuming: killed at any moment, or two at once, a model is deployed once."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from attrs import frozen
 from tests.guarantees.kill_harness import ENTRY_POINTS
 from tests.plugins.fake_distributions import Site
 from tests.servers.flaky import Outbox
+
+START = "from flowyml.cli import main; raise SystemExit(main())"
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,19 +51,20 @@ class Terminal:
     path: str
 
     def enter(self, *command: str) -> subprocess.CompletedProcess[str]:
+        """Enter a command and wait for its end."""
+        process = self.start(*command)
+        out, err = process.communicate()
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
+
+    def start(self, *command: str) -> subprocess.Popen[str]:
         """Enter a command."""
-        return subprocess.run(
-            [
-                sys.executable,
-                "-c",
-                "from flowyml.cli import main; raise SystemExit(main())",
-                *command,
-            ],
+        return subprocess.Popen(
+            [sys.executable, "-c", START, *command],
             env={**os.environ, "PYTHONPATH": self.path},
             cwd=self.folder,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
         )
 
 
@@ -109,5 +112,35 @@ def test_a_killed_approval_is_gone_on_with_at_once(
     history = json.loads(terminal.enter("model", "history", "fraud", "-o", "json").stdout)
     kinds = [entry["kind"] for entry in reversed(history)]
     assert kinds == ["registered", "requested", "approved", "deployed"]
+    (run,) = json.loads(terminal.enter("runs", "list", "-o", "json").stdout)
+    assert run["status"] == "done"
+
+
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(
+    "commands",
+    [(RESUME, RESUME, RESUME), (DECIDE, RESUME, RESUME), (DECIDE, DECIDE, RESUME)],
+    ids=lambda commands: ", ".join(command[-1] for command in commands),
+)
+def test_of_several_at_once_one_deploys(
+    terminal: Terminal, commands: tuple[tuple[str, ...], ...]
+) -> None:
+    """The others are refused, or find that there is nothing left to do."""
+    (terminal.folder / "flowyml.yaml").write_text(CONFIG.format(fault=""))
+    assert terminal.enter("run", "flow.py").returncode == 0
+    fault = "deploy_model:before:permanent:1"
+    (terminal.folder / "flowyml.yaml").write_text(CONFIG.format(fault=fault))
+    assert terminal.enter(*DECIDE).returncode == 1, "approved, and owed from now on"
+
+    started = [terminal.start(*command) for command in commands]
+    said = [process.communicate()[1] for process in started]
+
+    codes = [process.returncode for process in started]
+    assert 0 in codes, said
+    assert all(
+        code == 0 or "another process works on" in err or "already" in err
+        for code, err in zip(codes, said, strict=True)
+    ), said
+    assert len(Outbox(terminal.folder / "deployer.jsonl").effects("deploy_model")) == 1
     (run,) = json.loads(terminal.enter("runs", "list", "-o", "json").stdout)
     assert run["status"] == "done"

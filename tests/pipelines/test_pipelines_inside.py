@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import multiprocessing
 import threading
 from collections.abc import Callable
 from typing import Any
@@ -190,3 +191,27 @@ def test_metrics_of_a_call_keep_their_own_step() -> None:
         return 1
 
     assert any(each.output == "work.metrics-7" for each in run(work).deliveries)
+
+
+@pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+@pytest.mark.usefixtures("notebook")
+def test_a_process_of_the_steps_own_is_told_to_return_what_it_has() -> None:
+    """It shares no ledger with the step; what it was about to log is logged by the step."""
+
+    @step
+    def work() -> str:
+        with multiprocessing.get_context("fork").Pool(1) as pool:
+            return pool.apply(_logged_elsewhere)
+
+    said = Pipeline("inside").add_step(work).run().outputs["work"]
+
+    assert "the step 'work' started itself; let it return to the step" in said
+
+
+def _logged_elsewhere() -> str:
+    try:
+        flowyml.log_metrics({"loss": 1.0})
+    except PipelineError as error:
+        return str(error)
+    return "logged"

@@ -43,7 +43,7 @@ def test_yields_that_would_all_lie_at_one_path_are_refused_before_anything_runs(
     """The second one would meet the first in the middle of the run."""
     write_file(
         "flowyml.yaml",
-        'stacks: { s: { artifact_routing: { Metrics: { path: "{run_id}/figures/{step_name}" } } } }\n',
+        'stacks: { s: { artifact_routing: { Metrics: { path: "{run_id}/all/{step_name}" } } } }\n',
     )
 
     with pytest.raises(ConfigurationError, match=r"losses\.yielded\* would all be stored at"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
@@ -41,12 +42,14 @@ class Deliveries:
         step: Name of the step.
         parents: Ids of the artifacts that the step was given.
         yielded: What its annotation promises for the values that it yields.
+        process: Where it runs; the ledger's connection does not outlive a fork.
     """
 
     workplace: Workplace
     step: str
     parents: Sequence[int]
     yielded: object = Any
+    process: int = field(factory=os.getpid, init=False)
     _names: Counter[str] = field(factory=Counter, init=False)
     _open: bool = field(default=True, init=False)
 
@@ -97,14 +100,21 @@ def current_deliveries(call: str) -> Deliveries:
     """Return the way out of the step that calls.
 
     Raises:
-        PipelineError: No step is running here.
+        PipelineError: No step is running here, or it runs in another process.
     """
     current = CURRENT.get()
     if current is None:
         message = (
             f"flowyml.{call}() was called outside of a step, where there is no run it belongs to; "
             "call it in a function marked @step while its pipeline runs. A thread of your own "
-            "knows its step when it is started with contextvars.copy_context().run"
+            "knows its step when it is started with contextvars.copy_context().run; a process of "
+            "your own does not, so let it return to the step what is to be delivered"
+        )
+        raise PipelineError(message)
+    if current.process != os.getpid():
+        message = (
+            f"flowyml.{call}() was called in a process that the step {current.step!r} started "
+            "itself; let it return to the step what is to be delivered, and call it there"
         )
         raise PipelineError(message)
     return current
