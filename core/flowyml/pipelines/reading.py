@@ -53,12 +53,21 @@ def load(reference: str) -> Any:
         if reference.startswith(MODEL):
             return _model(reference.removeprefix(MODEL), Reader(current_stack(), metadata))
         if "://" in reference and (kept := current_stack().store_of_uri(reference)):
-            return Reader(current_stack(), metadata).at(reference, component=kept)
+            recorded = _digest_at(reference.rstrip("/"), metadata)
+            return Reader(current_stack(), metadata).at(reference, recorded, kept)
         record = metadata.find_artifact(reference)
         stack = _stack_of(metadata.run(record.run_id).stack)
         stored = metadata.artifacts(run_id=record.run_id)
         outputs = Outputs.of(record.run_id, stored, project, lambda: stack)
     return outputs[record.output]
+
+
+def _digest_at(uri: str, metadata: MetadataStore) -> str | None:
+    """Return the digest that this project stored at a URI; None where it stored nothing there."""
+    try:
+        return metadata.find_artifact(uri).digest
+    except NotFoundError:
+        return None
 
 
 def _stack_of(name: str) -> Stack:

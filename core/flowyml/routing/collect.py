@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
-from flowyml.errors import IntegrityError, NotFoundError
+from flowyml.errors import IntegrityError, NotFoundError, SerializationError, TrustError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.routing.containers import Shape, join
@@ -69,6 +69,7 @@ class Reader:
             NotFoundError: No store of the stack keeps what lies there.
             IntegrityError: It has another digest.
             TrustError: Reading it could run code, and nobody vouches for it.
+            SerializationError: It cannot be read; the message has the URI.
         """
         store = component or self.stack.store_of_uri(uri)
         if store is None:
@@ -82,7 +83,11 @@ class Reader:
                 "restore it, or run the step that made it again"
             )
             raise IntegrityError(message)
-        return unpack(source, trusted=is_trusted(found, self.stack, self.metadata))
+        try:
+            return unpack(source, trusted=is_trusted(found, self.stack, self.metadata))
+        except (SerializationError, TrustError) as cause:
+            message = f"{uri} cannot be read: {cause}"
+            raise type(cause)(message) from cause
 
     def output(self, name: str, artifacts: Mapping[str, ArtifactRecord]) -> object:
         """Return the value of an output, equal to what the step returned.

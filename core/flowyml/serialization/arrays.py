@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,7 +15,7 @@ from flowyml.errors import FlowyMLError, SerializationError
 from flowyml.serialization.contract import RefusedError, Write
 from flowyml.storage.files import FileSink, FileSource
 
-__all__ = ["Npy", "Npz", "damage", "refuse_compressed"]
+__all__ = ["Npy", "Npz", "check_members", "damage"]
 
 PIECE = 4 * 2**20
 """Bytes handed over at once, so that hashing and writing take turns in the processor's cache."""
@@ -58,6 +59,7 @@ class Npy:
             size = file.seek(0, io.SEEK_END)
             file.seek(0)
             if size < MAPPED_FROM:
+                check_promise(file, size)
                 return np.lib.format.read_array(file, allow_pickle=False)
         path = source.path(self.FILE)
         with damage(self.FILE):
@@ -102,7 +104,7 @@ class Npz:
             source.open(self.FILE) as file,
             zipfile.ZipFile(file) as archive,
         ):
-            refuse_compressed(self.FILE, archive)
+            check_members(self.FILE, archive)
             for entry in archive.infolist():
                 with archive.open(entry) as member:
                     array = np.lib.format.read_array(member, allow_pickle=False)
@@ -139,12 +141,43 @@ def _common_header(array: Any) -> bytes | None:
     return header.getvalue()
 
 
-def refuse_compressed(name: str, archive: zipfile.ZipFile) -> None:
-    """Refuse an archive with a compressed member: FlowyML writes none, and it could be a bomb."""
+def check_promise(file: BinaryIO, size: int) -> None:
+    """Refuse an array whose header promises more than there is, before room is made for it.
+
+    Args:
+        file: At the beginning of the array, where it is left as well.
+        size: Length of header and content together, in bytes.
+
+    Raises:
+        ValueError: It is no array, or its content is shorter than its header says.
+    """
+    import numpy as np
+
+    form = np.lib.format
+    # Version 3 is version 2 with names in UTF-8, which have no say in how long the content is.
+    first = form.read_magic(file) == (1, 0)
+    read_header = form.read_array_header_1_0 if first else form.read_array_header_2_0
+    shape, _, dtype = read_header(file)
+    promised, there = dtype.itemsize * math.prod(shape), size - file.tell()
+    if promised > there and not dtype.hasobject:
+        message = f"its header promises {promised} bytes, and {there} are there"
+        raise ValueError(message)
+    file.seek(0)
+
+
+def check_members(name: str, archive: zipfile.ZipFile) -> None:
+    """Refuse what would become more than it is: FlowyML compresses no member, and none lies.
+
+    Raises:
+        SerializationError: A member is compressed.
+        ValueError: A member is no array, or shorter than it says.
+    """
     for entry in archive.infolist():
         if entry.compress_type != zipfile.ZIP_STORED or entry.file_size != entry.compress_size:
             message = f"{name}: {entry.filename!r} is compressed, which FlowyML never does"
             raise SerializationError(message)
+        with archive.open(entry) as member:
+            check_promise(cast("BinaryIO", member), entry.file_size)
 
 
 def _plain(value: Any) -> Any:

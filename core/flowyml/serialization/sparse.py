@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 from attrs import frozen
 
 from flowyml.errors import SerializationError
-from flowyml.serialization.arrays import damage, refuse_compressed
+from flowyml.serialization.arrays import check_members, damage
 from flowyml.serialization.contract import Write
 from flowyml.storage.files import FileSink, FileSource
 
@@ -50,6 +50,6 @@ class SparseNpz:
 
         with damage(self.FILE), source.open(self.FILE) as file:
             with zipfile.ZipFile(file) as archive:
-                refuse_compressed(self.FILE, archive)
+                check_members(self.FILE, archive)
             file.seek(0)
             return scipy.sparse.load_npz(file)
