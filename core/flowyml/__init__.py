@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         store_artifact,
     )
     from flowyml.pipelines.pipeline import Pipeline
-    from flowyml.pipelines.reading import load
+    from flowyml.pipelines.reading import Run, load
     from flowyml.pipelines.step import step
     from flowyml.plugins.markers import hookimpl
     from flowyml.stacks.active import use_stack
@@ -31,6 +31,7 @@ __all__ = [
     "Parameters",
     "Pipeline",
     "Route",
+    "Run",
     "__version__",
     "context",
     "deploy_model",
@@ -58,7 +59,7 @@ __getattr__ = attach(
             "store_artifact",
         ),
         "flowyml.pipelines.pipeline": ("Pipeline",),
-        "flowyml.pipelines.reading": ("load",),
+        "flowyml.pipelines.reading": ("Run", "load"),
         "flowyml.pipelines.step": ("step",),
         "flowyml.plugins.markers": ("hookimpl",),
         "flowyml.stacks.active": ("use_stack",),

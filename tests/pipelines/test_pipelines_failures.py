@@ -75,6 +75,20 @@ def test_the_traceback_of_a_wrong_value_is_that_of_the_user_too() -> None:
     assert "generated methods" not in said
 
 
+@pytest.mark.filterwarnings("ignore:a _thread.lock is stored with cloudpickle")
+def test_a_failure_names_its_step_once() -> None:
+    """Also where a delivery ended the step, which names it too."""
+
+    @step
+    def locked() -> object:
+        return threading.Lock()
+
+    result = run(locked)
+
+    assert str(result.error).startswith("step 'locked', output 'locked': store_artifact by ")
+    assert str(result.error).count("step 'locked'") == 1
+
+
 def test_a_failure_is_written_down(metadata: MetadataStore) -> None:
     """Run and step keep what was raised."""
     result = run(broken)

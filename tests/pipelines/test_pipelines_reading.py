@@ -10,9 +10,8 @@ from urllib.parse import urlsplit
 import pytest
 
 import flowyml
-from flowyml import Dataset, Model, Pipeline, step
+from flowyml import Dataset, Model, Pipeline, Run, step
 from flowyml.errors import IntegrityError, NotFoundError
-from flowyml.pipelines.reading import Run
 from flowyml.pipelines.result import RunResult
 from flowyml.records import RunStatus
 

@@ -61,11 +61,8 @@ def _told(step: str, failure: Exception, workplace: Workplace) -> str:
             f"{failure}. In a thread its code cannot be ended and may still be running; "
             "`executor: process` of the local orchestrator ends it"
         )
-    if isinstance(failure, StepError):
-        return str(failure)
-    if isinstance(failure, FlowyMLError):
-        return f"step {step!r}: {failure}"
-    return f"step {step!r}: {trimmed(failure)}"
+    said = str(failure) if isinstance(failure, FlowyMLError) else trimmed(failure)
+    return said if said.startswith(f"step {step!r}") else f"step {step!r}: {said}"
 
 
 def _work(node: Node, workplace: Workplace) -> StepStatus:
