@@ -32,6 +32,7 @@ SERVICES = {
     "ModelService": "model_service",
     "EndpointService": "endpoint_service",
     "PredictionService": "prediction_service",
+    "JobService": "job_service",
 }
 
 OPERATION = re.compile(r"/(?:v1|ui)/(projects/.*/operations/[^/:]+)")
@@ -83,6 +84,7 @@ def vertex_server(storage_url: str = "") -> Iterator[VertexServer]:
     try:
         yield VertexServer(f"http://127.0.0.1:{rest.server_port}", f"127.0.0.1:{rpc_port}", state)
     finally:
+        state.end_jobs()
         rest.shutdown()
         rest.server_close()
         rpc.stop(None)

@@ -1,8 +1,9 @@
-"""What the Vertex AI test server knows and refuses: models, endpoints, operations.
+"""What the Vertex AI test server knows and refuses: models, endpoints, operations, custom jobs.
 
 Names, labels, aliases and required fields are checked as the service documents them, for its
 protocol buffers check only types and field names. Operations take several polls. A model that is
-deployed is really loaded: its file is fetched from the Cloud Storage emulator.
+deployed is really loaded: its file is fetched from the Cloud Storage emulator. The command of a
+custom job is really run, with the emulator's buckets below ``/gcs``.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import urllib.request
 import uuid
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -23,6 +25,8 @@ from attrs import define, field, frozen
 from google.cloud.aiplatform_v1 import types
 from google.longrunning import operations_pb2
 from google.protobuf import empty_pb2, json_format, struct_pb2
+from tests.servers.containers import Container
+from tests.servers.gcs import put_gcs_object
 
 __all__ = ["Fault", "VertexState", "VertexStatus"]
 
@@ -31,6 +35,7 @@ MODEL_ID = re.compile(r"[a-z_][a-z0-9_-]{0,62}")
 ALIAS = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
 LABEL = re.compile(r"[\w-]{0,64}")
 DEPLOYED_ID = re.compile(r"[0-9]{1,10}")
+MOUNTED = re.compile(r"/gcs/([^/\s]+)/(\S+)")
 FILTER = re.compile(r'(?:labels\.)?([\w-]+)\s*[=:]\s*"([^"]*)"')
 SERVED_FILES = {
     "sklearn": ("model.joblib", "model.pkl"),
@@ -80,6 +85,36 @@ class _Operation:
     polls: int = POLLS
     error: Fault | None = None
     done: operations_pb2.Operation | None = None
+
+
+@define
+class _CustomJob:
+    """A job and its container; its state advances when it is asked for."""
+
+    resource: types.CustomJob
+    container: Container
+
+    def advance(self) -> types.CustomJob:
+        """Bring the job one poll further."""
+        states = types.JobState
+        following = {
+            states.JOB_STATE_QUEUED: states.JOB_STATE_PENDING,
+            states.JOB_STATE_PENDING: states.JOB_STATE_RUNNING,
+        }
+        state, code = self.resource.state, self.container.code
+        if state in following:
+            self.resource.state = following[state]
+        elif state == states.JOB_STATE_CANCELLING and code is not None:
+            self.resource.state = states.JOB_STATE_CANCELLED
+        elif state == states.JOB_STATE_RUNNING and code == 0:
+            self.resource.state = states.JOB_STATE_SUCCEEDED
+        elif state == states.JOB_STATE_RUNNING and code is not None:
+            self.resource.state = states.JOB_STATE_FAILED
+            self.resource.error = {
+                "code": 13,
+                "message": f"The replica workerpool0-0 exited with a non-zero status of {code}.",
+            }
+        return types.CustomJob(self.resource)
 
 
 def _now() -> datetime:
@@ -137,6 +172,7 @@ class VertexState:
     models: dict[str, list[types.Model]] = field(factory=dict)
     endpoints: dict[str, types.Endpoint] = field(factory=dict)
     operations: dict[str, _Operation] = field(factory=dict)
+    jobs: dict[str, _CustomJob] = field(factory=dict)
     loaded: dict[str, Any] = field(factory=dict)
     lock: threading.RLock = field(factory=threading.RLock)
 
@@ -431,6 +467,80 @@ class VertexState:
             return types.UndeployModelResponse()
 
         return self._begin(request.endpoint, finish)
+
+    # ── custom jobs ──
+
+    def CreateCustomJob(self, request: Any) -> types.CustomJob:  # noqa: N802
+        """Make a job and start its container."""
+        _match(PARENT, request.parent, "parent")
+        job = types.CustomJob(request.custom_job)
+        _require(job.display_name, "custom_job.display_name")
+        if len(job.display_name) > LONGEST_NAME:
+            raise VertexStatus(Code.INVALID_ARGUMENT, "custom_job.display_name is too long")
+        _check_labels(job.labels)
+        _require(job.job_spec.worker_pool_specs, "job_spec.worker_pool_specs")
+        pool = job.job_spec.worker_pool_specs[0]
+        _require(pool.machine_spec.machine_type, "machine_spec.machine_type")
+        _require(pool.replica_count, "replica_count")
+        _require(pool.container_spec.image_uri, "container_spec.image_uri")
+        job.name = f"{request.parent}/customJobs/{_number()}"
+        job.state = types.JobState.JOB_STATE_QUEUED
+        job.create_time = _now()
+        container = Container(
+            command=[*pool.container_spec.command, *pool.container_spec.args],
+            environment={one.name: one.value for one in pool.container_spec.env},
+            mounts=("/gcs/",),
+            bring=self._bring,
+            take=self._take,
+        )
+        self.jobs[job.name] = _CustomJob(job, container)
+        container.start()
+        return types.CustomJob(job)
+
+    def _bring(self, root: Path, command: list[str]) -> None:
+        """Put the objects that a command names below ``/gcs``."""
+        for bucket, name in MOUNTED.findall(" ".join(command)):
+            path = root / "gcs" / bucket / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if self._exists(f"gs://{bucket}/{name}"):
+                path.write_bytes(self._object(f"gs://{bucket}/{name}", media=True))
+
+    def _take(self, root: Path, new: list[Path]) -> None:
+        """Put what was written below ``/gcs`` into the buckets."""
+        for path in new:
+            bucket, *rest = path.relative_to(root / "gcs").parts
+            put_gcs_object(self.storage_url, bucket, "/".join(rest), path.read_bytes())
+
+    def _job(self, name: str) -> _CustomJob:
+        if name not in self.jobs:
+            raise _missing(name)
+        return self.jobs[name]
+
+    def GetCustomJob(self, request: Any) -> types.CustomJob:  # noqa: N802
+        """Poll."""
+        return self._job(request.name).advance()
+
+    def ListCustomJobs(self, request: Any) -> types.ListCustomJobsResponse:  # noqa: N802
+        """List the jobs of a location."""
+        return types.ListCustomJobsResponse(
+            custom_jobs=[
+                types.CustomJob(job.resource)
+                for name, job in self.jobs.items()
+                if name.startswith(f"{request.parent}/") and _passes(job.resource, request.filter)
+            ]
+        )
+
+    def CancelCustomJob(self, request: Any) -> empty_pb2.Empty:  # noqa: N802
+        """End the container."""
+        job = self._job(request.name)
+        job.resource.state = types.JobState.JOB_STATE_CANCELLING
+        job.container.end()
+        return empty_pb2.Empty()
+
+    def end_jobs(self) -> None:
+        """End every container that runs."""
+        for job in self.jobs.values():
+            job.container.end()
 
     # ── prediction ──
 

@@ -34,7 +34,7 @@ def make_client(service: str, *, location: str, endpoint_url: str | None) -> Any
     """Return a client of one service of Vertex AI.
 
     Args:
-        service: ``model``, ``endpoint`` or ``prediction``.
+        service: ``model``, ``endpoint``, ``prediction`` or ``job``.
         location: Region, such as ``us-central1``.
         endpoint_url: Another address to talk to. Over plain ``http`` no credentials are sent.
 

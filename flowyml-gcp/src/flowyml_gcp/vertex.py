@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import attrs
 from attrs import define, field
@@ -47,7 +47,7 @@ class VertexComponent(Component):
     endpoint_url: str | None = field(default=None, kw_only=True)
     deadline: float = field(default=1800.0, kw_only=True)
 
-    def beside(self, others: Sequence[Component]) -> VertexComponent:
+    def beside(self, others: Sequence[Component]) -> Self:
         """Take project and location from the other Google components, then the environment."""
         google = [other for other in others if type(other).__module__.startswith("flowyml_gcp.")]
         return attrs.evolve(
