@@ -74,7 +74,9 @@ def tests(session: nox.Session, package: str) -> None:
     plugin = () if package == "." else ("-e", with_extras(package))
     session.install("-e", ".[testing,examples]", *plugin, *test_requirements(package))
     folders = [f"{package}/tests"] if plugin else []
-    session.run("pytest", "-c", "pyproject.toml", *folders, *session.posargs)
+    # Whole files go to one worker: their servers start once.
+    spread = ("-n", "auto", "--dist", "loadfile")
+    session.run("pytest", "-c", "pyproject.toml", *spread, *folders, *session.posargs)
 
 
 @nox.session(default=False, venv_backend="venv")
@@ -127,6 +129,18 @@ def docs(session: nox.Session) -> None:
     session.install(*group("docs"))
     quiet = {"NO_MKDOCS_2_WARNING": "1"}  # the theme advertises its successor
     session.run("mkdocs", "build", "--strict", *session.posargs, env=quiet)
+
+
+@nox.session(default=False)
+def bench(session: nox.Session) -> None:
+    """Measure the budgets and write the page of results; ``-- --check`` fails where one is missed."""
+    session.install(
+        "-e", ".[testing,examples]", *(word for plugin in PLUGINS for word in ("-e", plugin))
+    )
+    session.install(
+        *group("test"), *(word for plugin in PLUGINS for word in test_requirements(plugin))
+    )
+    session.run("python", "-m", "benchmarks", "--write", "docs/performance.md", *session.posargs)
 
 
 @nox.session(default=False)
