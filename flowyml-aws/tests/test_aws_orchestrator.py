@@ -123,6 +123,9 @@ def test_from_a_run_to_an_answer(project: Path, sagemaker: SageMakerServer) -> N
 
     assert jobs(sagemaker) == [("load_data", "Completed"), ("train", "Completed")]
     assert "flowyml-aws==3.0.0 flowyml==3.0.0 scikit-learn" in sagemaker.jobs()[0]["installed"]
+    (run,) = rows(project, "runs", "show", rows(project, "runs", "list")[0]["run_id"])
+    done = [each for each in run["deliveries"] if each["status"] == "done"]
+    assert {each["attempts"] for each in done} == {1}  # by the jobs, not afterwards
     flowyml(project, "model", "approve", "fraud", "--version", "1", "--comment", "good")
     script = (
         "from flowyml.stacks.active import current_stack\n"

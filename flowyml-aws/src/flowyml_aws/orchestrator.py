@@ -143,6 +143,10 @@ class SageMakerOrchestrator(RemoteOrchestrator):
         """Return AWS's own image with the Python of this process."""
         return job_image(sys.version_info[:2], region=self.account.region_name)
 
+    def provided(self) -> dict[str, str]:
+        """Say which region the jobs are in, so that the components there need not be told."""
+        return {"AWS_DEFAULT_REGION": self.account.region_name}
+
     def preflight(self) -> None:
         """Look for role, image and bucket, and ask for a list of jobs."""
         super().preflight()
@@ -238,7 +242,7 @@ class SageMakerOrchestrator(RemoteOrchestrator):
                 "ContainerEntrypoint": [program],
                 "ContainerArguments": arguments,
             },
-            "Environment": self.environment,
+            "Environment": self.variables(),
             "ProcessingInputs": [self._input(errand)],
             "ProcessingOutputConfig": self._output(errand),
             "ProcessingResources": {"ClusterConfig": _given(cluster)},
