@@ -180,7 +180,7 @@ def get(*, ref: str, folder: Path | None, output: Output) -> None:
         record = _find(metadata, ref)
         source = open_source(metadata, record)
     target = folder or Path(_file_name(record))
-    copied = copy_files(source, target)
+    copied = copy_files(source, target, on_stderr=output == "json")
     if output == "json":
         listing(copied, FILES, output, empty="")
     for item in copied if output == "table" else ():
@@ -208,7 +208,8 @@ def verify(*, ref: str | None, everything: bool, output: Output) -> int:
     with history() as metadata:
         records = metadata.artifacts() if ref is None else [_find(metadata, ref)]
         there = [record for record in records if ref or record.collected_at is None]
-        checked = [verified(metadata, record) for record in there]
+        aside = output == "json"
+        checked = [verified(metadata, record, on_stderr=aside) for record in there]
     listing(checked, CHECKS, output, empty="No artifacts.")
     return 1 if any(check["status"] != "ok" for check in checked) else 0
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from flowyml.cli.columns import local_time
+from flowyml.cli.transfer import transfer
 from flowyml.errors import ConfigurationError, FlowyMLError, IntegrityError, NotFoundError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
@@ -54,8 +55,15 @@ def open_source(metadata: MetadataStore, artifact: ArtifactRecord) -> FileSource
     return source
 
 
-def copy_files(source: FileSource, folder: Path) -> list[dict[str, Any]]:
+def copy_files(
+    source: FileSource, folder: Path, *, on_stderr: bool = False
+) -> list[dict[str, Any]]:
     """Copy all data files into a folder, under the names that they have in the store.
+
+    Args:
+        source: The files.
+        folder: Is made where there is none.
+        on_stderr: Where a bar is drawn if it takes long.
 
     Returns:
         Name, path, size and SHA-256 of each.
@@ -70,8 +78,9 @@ def copy_files(source: FileSource, folder: Path) -> list[dict[str, Any]]:
         message = f"{taken[0]} exists already; choose another folder with --to"
         raise ConfigurationError(message)
     try:
-        for name, target in targets.items():
-            _copy(source, name, target)
+        with transfer(source.manifest.name, source.manifest.size, on_stderr=on_stderr) as advance:
+            for name, target in targets.items():
+                _copy(source, name, target, advance)
     except FlowyMLError:
         raise
     except OSError as cause:
@@ -88,13 +97,16 @@ def copy_files(source: FileSource, folder: Path) -> list[dict[str, Any]]:
     ]
 
 
-def verified(metadata: MetadataStore, artifact: ArtifactRecord) -> dict[str, Any]:
+def verified(
+    metadata: MetadataStore, artifact: ArtifactRecord, *, on_stderr: bool = False
+) -> dict[str, Any]:
     """Read an artifact again, and return it with ``status`` ``ok`` or ``failed`` and an error."""
     problem = None
     try:
         source = open_source(metadata, artifact)
-        for file in source.manifest.files:
-            _read(source, file.name)
+        with transfer(artifact.name, artifact.size, on_stderr=on_stderr) as advance:
+            for file in source.manifest.files:
+                _read(source, file.name, advance)
     except FlowyMLError as error:
         problem = str(error)
     return {
@@ -109,22 +121,24 @@ def verified(metadata: MetadataStore, artifact: ArtifactRecord) -> dict[str, Any
     }
 
 
-def _copy(source: FileSource, name: str, target: Path) -> None:
+def _copy(source: FileSource, name: str, target: Path, advance: Callable[[int], None]) -> None:
     """Copy one file; it gets its name when it is whole."""
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_name(f".{target.name}.partial")
     try:
         with source.open(name) as stored, partial.open("wb") as copy:
-            shutil.copyfileobj(stored, copy, PIECE)
+            while piece := stored.read(PIECE):
+                copy.write(piece)
+                advance(len(piece))
         partial.replace(target)
     finally:
         partial.unlink(missing_ok=True)
 
 
-def _read(source: FileSource, name: str) -> None:
+def _read(source: FileSource, name: str, advance: Callable[[int], None]) -> None:
     with source.open(name) as stored:
-        while stored.read(PIECE):
-            pass
+        while piece := stored.read(PIECE):
+            advance(len(piece))
 
 
 def _inside(folder: Path, name: str) -> Path:
