@@ -220,7 +220,9 @@ def _details(role: str, name: str) -> dict[str, Any]:
 def _fields(cls: type) -> list[dict[str, Any]]:
     import attrs
 
-    meanings = _meanings(inspect.getdoc(cls) or "")
+    meanings: dict[str, str] = {}
+    for each in reversed(cls.__mro__):  # a field may be explained by the class that has it first
+        meanings |= _meanings(inspect.cleandoc(each.__doc__ or ""))
     return [
         {
             "name": a.name,

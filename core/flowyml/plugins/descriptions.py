@@ -26,7 +26,8 @@ def exposed_fields(cls: type[Component]) -> Sequence[str]:
 
 
 def unexplained_fields(cls: type[Component]) -> Sequence[str]:
-    """Name the fields that the section Attributes of the docstring leaves out."""
-    _, _, section = (inspect.getdoc(cls) or "").partition("Attributes:\n")
+    """Name the fields that no section Attributes explains, of the class or of one above it."""
+    docs = [inspect.cleandoc(each.__doc__ or "") for each in cls.__mro__]
+    section = "\n".join(doc.partition("Attributes:\n")[2] for doc in docs)
     names = [a.name for a in attrs.fields(cls) if a.init and not a.name.startswith("_")]
     return [name for name in names if not re.search(rf"^ +{name}:", section, re.MULTILINE)]

@@ -73,11 +73,15 @@ def broken(sound: int) -> int:
     raise ValueError("the data is not what it was")
 
 @step
+def beside(sound: int) -> int:
+    return sound
+
+@step
 def after(broken: int) -> int:
     return broken
 
 pipeline = Pipeline("broken")
-for each in (sound, broken, after):
+for each in (sound, broken, beside, after):
     pipeline.add_step(each)
 """
 
@@ -90,8 +94,13 @@ def slow() -> int:
     time.sleep(60)
     return 1
 
-pipeline = Pipeline("slow")
-pipeline.add_step(slow)
+@step(timeout=0.2)
+def slower() -> int:
+    time.sleep(60)
+    return 1
+
+# Two at once: a run may do a step that is alone by itself, without its executor.
+pipeline = Pipeline("slow").add_step(slow).add_step(slower)
 """
 
 
@@ -160,6 +169,7 @@ class OrchestratorContract(ComponentContract):
         assert _statuses(result) == {
             "sound": StepStatus.DONE,
             "broken": StepStatus.FAILED,
+            "beside": StepStatus.DONE,
             "after": StepStatus.SKIPPED,
         }
 
