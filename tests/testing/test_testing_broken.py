@@ -54,6 +54,7 @@ def _results(role: str, folder: Path) -> dict[tuple[str, str], set[str]]:
     return found
 
 
+@pytest.mark.broken
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("role", ROLES)
 def test_each_check_finds_its_mistake(role: str, tmp_path: Path) -> None:
