@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,7 +58,7 @@ class Service(RemoteOrchestrator):
 
     def jobs(self, errand: Errand) -> Sequence[Job]:
         self._fail("jobs")
-        return list(self.known)
+        return [job for job in self.known if job.name == "earlier" or errand.key in job.name]
 
     def start(self, errand: Errand, archive: bytes) -> Job:
         self._fail("start")
@@ -228,6 +229,41 @@ def test_closing_cancels_what_runs(task: StepTask) -> None:
     with pytest.raises(StepError, match="was cancelled"):
         future.result(20)
     assert service.cancelled
+
+
+def test_a_step_that_waits_for_its_turn_is_not_started_any_more(task: StepTask) -> None:
+    """When the run has ended meanwhile."""
+    service = Service(stuck=True, max_jobs=1)
+    jobs = executor(service)
+    jobs.submit(nothing, task)
+    while not service.known:
+        pass
+    waiting = jobs.submit(nothing, attrs.evolve(task, step="other"))
+    jobs.close()
+    with pytest.raises(StepError, match="before this step started"):
+        waiting.result(20)
+    assert len(service.known) == 1
+
+
+def test_a_job_that_is_just_being_started_is_cancelled_too(task: StepTask) -> None:
+    """The end of a run waits for the service's answer."""
+    entered, answered = threading.Event(), threading.Event()
+
+    class Slow(Service):
+        def start(self, errand: Errand, archive: bytes) -> Job:
+            entered.set()
+            answered.wait(20)
+            return super().start(errand, archive)
+
+    service = Slow(stuck=True)
+    jobs = executor(service)
+    jobs.submit(nothing, task)
+    entered.wait(20)
+    closing = threading.Thread(target=jobs.close)
+    closing.start()
+    answered.set()
+    closing.join(20)
+    assert len(service.cancelled) == 1
 
 
 def test_an_image_of_ones_own_is_taken_as_it_is() -> None:
