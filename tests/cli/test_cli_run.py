@@ -228,6 +228,7 @@ def test_an_interrupted_run_can_be_resumed(command: Ask, project: Path) -> None:
 
     assert interrupted.code == 130
     assert "Traceback" not in interrupted.err
+    assert f"`flowyml resume {run['run_id']}` goes on with it" in interrupted.err
     assert run["status"] == "interrupted"
     assert resumed.code == 0
     (after,) = resumed.objects

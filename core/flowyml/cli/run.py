@@ -54,6 +54,7 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
             steps print, goes to the standard error stream.
     """
     from flowyml.cli.runs import list_whole_runs
+    from flowyml.cli.screen import complain
     from flowyml.cli.summary import EXIT_CODES, summarize
     from flowyml.cli.watch import observer
     from flowyml.pipelines.watching import watching
@@ -64,7 +65,13 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
         view = observer(on_stderr=output == "json")
         block.callback(view.close)
         block.enter_context(watching(view))
-        results = work()
+        try:
+            results = work()
+        except KeyboardInterrupt:
+            if view.times.interrupted:
+                resume = f"`flowyml resume {view.times.interrupted}`"
+                complain(f"{resume} goes on with it; what was stored is not made again")
+            raise
     if output == "json":
         list_whole_runs([result.run_id for result in reversed(results)])
     for result in results if output == "table" else ():

@@ -16,7 +16,7 @@ from flowyml.cli.screen import complain, line
 from flowyml.errors import FlowyMLError
 from flowyml.metadata.rows import DeliveryRecord
 from flowyml.pipelines.watching import RunObserver
-from flowyml.records import DeliveryStatus, RunInfo, StepStatus
+from flowyml.records import DeliveryStatus, RunInfo, RunStatus, StepStatus
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -51,8 +51,13 @@ class View(RunObserver, Protocol):
 
 @define
 class Times:
-    """How long runs take from their first step on, without what is imported before that."""
+    """How long runs take from their first step on, without what is imported before that.
 
+    Attributes:
+        interrupted: Id of the run that was interrupted.
+    """
+
+    interrupted: str | None = field(default=None, init=False)
     _started: dict[str, float] = field(factory=dict, init=False)
     _taken: dict[str, float] = field(factory=dict, init=False)
 
@@ -60,10 +65,13 @@ class Times:
         """A run begins or goes on."""
         self._started[run_id] = time.monotonic()
 
-    def stop(self, run_id: str) -> None:
-        """A run ended."""
+    def stop(self, result: RunResult) -> None:
+        """A run ended; the one around others ends last."""
+        run_id = result.run_id
         if run_id in self._started:
             self._taken[run_id] = time.monotonic() - self._started[run_id]
+        if result.status is RunStatus.INTERRUPTED:
+            self.interrupted = run_id
 
     def of(self, run_id: str) -> float | None:
         """Return the seconds that a run took; None for one in which there was nothing to do."""
@@ -124,7 +132,7 @@ class PlainLines:
 
     def run_finished(self, result: RunResult) -> None:
         """Leave the end to the summary."""
-        self.times.stop(result.run_id)
+        self.times.stop(result)
 
     def close(self) -> None:
         """Do nothing."""
@@ -212,7 +220,7 @@ class LiveView:
 
     def run_finished(self, result: RunResult) -> None:
         """Draw the end, which stays."""
-        self.times.stop(result.run_id)
+        self.times.stop(result)
         with self._lock:
             self._running -= 1
             if self._running:
