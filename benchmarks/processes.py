@@ -14,9 +14,14 @@ from typing import Any
 
 from attrs import frozen
 
-__all__ = ["PROGRAMS", "Cost", "cost_of", "environment", "report_of"]
+__all__ = ["PROGRAMS", "ROOT", "Cost", "cost_of", "environment", "report_of"]
 
-PROGRAMS = Path(__file__).parent / "programs"
+ROOT = Path(__file__).parents[1]
+
+PROGRAMS = ROOT / "benchmarks" / "programs"
+
+_UNWANTED = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "FLOWYML_CONFIG"})
+"""Nobody measures a program that is compiled anew at every start, or another one's settings."""
 
 
 @frozen
@@ -38,7 +43,11 @@ def cost_of(command: Sequence[str], folder: Path) -> Cost:
     """Run a program to its end and return its cost; it has to succeed."""
     started = time.perf_counter()
     process = subprocess.Popen(
-        command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        command,
+        cwd=folder,
+        env=_surroundings(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     )
     assert process.stderr
     said = process.stderr.read()
@@ -63,7 +72,14 @@ def report_of(program: str, *arguments: object, python: str = sys.executable) ->
     """
     command = [python, "-W", "ignore", str(PROGRAMS / program), *map(str, arguments)]
     with tempfile.TemporaryDirectory() as folder:
-        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=_surroundings(PYTHONPATH=str(ROOT)),
+            capture_output=True,
+            text=True,
+            check=False,
+        )
     if done.returncode:
         message = f"{program} exited {done.returncode}: {done.stderr[-2000:]}"
         raise RuntimeError(message)
@@ -80,3 +96,8 @@ def environment(folder: Path, *requirements: str) -> str:
         install = ["uv", "pip", "install", "-q", "--python", str(python), *requirements]
         subprocess.run(install, check=True)
     return str(python)
+
+
+def _surroundings(**more: str) -> dict[str, str]:
+    """Return the environment variables of a program that is measured."""
+    return {name: value for name, value in os.environ.items() if name not in _UNWANTED} | more

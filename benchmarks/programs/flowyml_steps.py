@@ -1,13 +1,15 @@
-"""A chain or a fan of steps that each return a small dict, with everything on."""
+"""Chains or fans of steps that each return a small dict, with everything on.
+
+``flowyml_steps.py SHAPE COUNT...`` prints the seconds of each, after one that is not counted.
+"""
 
 import json
-import logging
 import sys
 import time
 
 from flowyml import Pipeline, step
 
-shape, count = sys.argv[1], int(sys.argv[2])
+shape, counts = sys.argv[1], [int(count) for count in sys.argv[2:]]
 
 
 def numbered(number: int, before: str | None):
@@ -23,14 +25,17 @@ def numbered(number: int, before: str | None):
     return step(inputs=inputs, outputs=[f"out_{number}"])(names["work"])
 
 
-pipeline = Pipeline("bench")
-for position in range(count):
-    chained = shape == "chain" and position > 0
-    pipeline.add_step(numbered(position, f"out_{position - 1}" if chained else None))
+def seconds(count):
+    """Run so many steps; return the seconds that it takes."""
+    pipeline = Pipeline("bench")
+    for position in range(count):
+        chained = shape == "chain" and position > 0
+        pipeline.add_step(numbered(position, f"out_{position - 1}" if chained else None))
+    started = time.process_time()
+    result = pipeline.run()
+    assert result.success, result
+    return time.process_time() - started
 
-started = time.perf_counter()
-result = pipeline.run()
-seconds = time.perf_counter() - started
-assert result.success, result
-logging.shutdown()
-print(json.dumps({"seconds": seconds}))
+
+seconds(10)
+print(json.dumps({"seconds": [seconds(count) for count in counts]}))
