@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import threading
+import traceback
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from attrs import define, field
 from tests.routing.routing_samples import STARTED, Workshop, a_run, flaky_components
-from tests.servers.flaky import Outbox
+from tests.servers.flaky import FlakyDeployer, Outbox
 
 from flowyml.artifacts import Model
 from flowyml.errors import DeliveryError, IntegrityError, NotFoundError
-from flowyml.records import RunInfo, RunStatus
+from flowyml.plugins import hookimpl
+from flowyml.records import DeliveryContext, Deployment, ModelVersion, RunInfo, RunStatus
 from flowyml.routing.containers import Leaf
 from flowyml.routing.lifecycle import ModelLifecycle
 from flowyml.stacks.rules import Rule
@@ -248,6 +252,106 @@ def test_a_deployment_by_hand_is_tried_again(shop: Workshop) -> None:
 
     assert _served(shop) == [("fraud", "1"), ("other", "1")]
     assert len(shop.pauses) == 2
+
+
+def test_a_slow_deployment_keeps_nobody_from_deciding_about_another_version(
+    shop: Workshop,
+) -> None:
+    """Version 1 is on its way to its endpoint, and version 2 is rejected meanwhile."""
+    _train(shop, "1")
+    later = RunInfo("run-2", "fraud", "test", STARTED)
+    a_run(shop.metadata, later)
+    shop.metadata.add_steps("run-2", ["train"])
+    model = Model({"w": 2}, name="fraud", version="2")
+    shop.courier(later).deliver_one("train", Leaf("other", model))
+    shop.components["model_deployer"] = _Meanwhile(
+        shop.folder / "deployer.jsonl", act=lambda: _lifecycle(shop).reject("fraud", "2")
+    )
+
+    _lifecycle(shop).approve("fraud", "1")
+
+    assert _kinds(shop)[-3:] == ["approved", "rejected", "deployed"]
+
+
+@define(slots=False)
+class _Meanwhile(FlakyDeployer):
+    """A deployer so slow that somebody does something else meanwhile."""
+
+    act: Callable[[], None] = print
+
+    @hookimpl
+    def deploy_model(
+        self, model: ModelVersion, endpoint: str, context: DeliveryContext
+    ) -> Deployment:
+        self.act()
+        return super().deploy_model(model, endpoint, context)
+
+
+def test_an_endpoint_is_moved_by_one_process_at_a_time(shop: Workshop) -> None:
+    """The other is told which one is in the way."""
+    shop.rules = MANUAL
+    _train(shop)
+    _lifecycle(shop).deploy("fraud", "1")
+    shop.metadata.acquire_lease("endpoint:fraud", "another process", 60)
+
+    for act in (
+        lambda: _lifecycle(shop).deploy("fraud", "1"),
+        lambda: _lifecycle(shop).undeploy("fraud"),
+    ):
+        with pytest.raises(DeliveryError, match="another process works on the endpoint 'fraud'"):
+            act()
+
+    _lifecycle(shop).deploy("fraud", "1", "other")
+    assert _served(shop) == [("fraud", "1"), ("other", "1")]
+
+
+def test_a_library_that_fails_is_told_in_words(shop: Workshop) -> None:
+    """Whatever a backend raises when somebody acts by hand, the component is named."""
+    shop.rules = MANUAL
+    shop.components = flaky_components(
+        shop.folder, deploy_model="before:broken:1", set_approval="before:broken:1"
+    )
+    _train(shop, "1")
+    shop.metadata.set_run_status("run-1", RunStatus.DONE)
+    with pytest.raises(DeliveryError, match="could not deploy: BrokenError: deploy_model before"):
+        _lifecycle(shop).deploy("fraud", "1")
+    _lifecycle(shop).deploy("fraud", "1")
+    shop.components = flaky_components(shop.folder, deploy_model="during:broken:1")
+
+    with pytest.raises(
+        DeliveryError, match=r"model_deployer could not deploy fraud@1 at 'other': BrokenError: "
+    ) as raised:
+        _lifecycle(shop).deploy("fraud", "1", "other")
+
+    assert raised.value.__cause__
+    assert shop.metadata.run("run-1").status == RunStatus.DONE
+
+
+def test_what_a_backend_says_by_hand_shows_no_secret(shop: Workshop) -> None:
+    """Neither in the message nor in what it is chained to."""
+    shop.rules = MANUAL
+    _train(shop)
+    _lifecycle(shop).deploy("fraud", "1")
+    shop.components["model_deployer"] = _Telling(shop.folder / "deployer.jsonl")
+
+    with pytest.raises(
+        DeliveryError, match=r"could not end the endpoint 'fraud': .*\*\*\*"
+    ) as raised:
+        _lifecycle(shop).undeploy("fraud")
+
+    assert "hunter22" not in "".join(traceback.format_exception(raised.value))
+
+
+@define(slots=False)
+class _Telling(FlakyDeployer):
+    """A deployer that quotes its password."""
+
+    password: str = field(default="hunter22", repr=False)
+
+    @hookimpl
+    def undeploy_model(self, endpoint: str) -> bool:
+        message = f"{endpoint}: 401 for {self.password}"
+        raise DeliveryError(message)
 
 
 def test_a_changed_model_is_not_deployed(shop: Workshop) -> None:

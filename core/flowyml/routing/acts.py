@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from attrs import frozen
 
 from flowyml.artifacts import Model
-from flowyml.errors import DeliveryError
+from flowyml.errors import DeliveryError, FlowyMLError
 from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import DeliveryRecord, ModelEvent
 from flowyml.metadata.store import MetadataStore
@@ -27,9 +28,9 @@ from flowyml.routing.calls import event
 from flowyml.routing.debts import Debts
 from flowyml.routing.deployments import deploy, deployment_event, only_component
 from flowyml.routing.dispatch import rule_for
-from flowyml.routing.ledger import Ledger, Outcome, delivery_key, now
+from flowyml.routing.ledger import Ledger, Outcome, delivery_key, now, said
 from flowyml.routing.retries import Retries
-from flowyml.routing.secrecy import component_secrets
+from flowyml.routing.secrecy import component_secrets, is_told, redact
 from flowyml.routing.serving import serving
 from flowyml.stacks.stack import Stack
 
@@ -126,17 +127,18 @@ class Acts:
         run = RunInfo(model.run_id or "none", "", self.stack.name, now())
         producer = Producer("", run.run_id, "", model.name)
         attempts = iter(range(1, self.retries.attempts + 1))
-        deployment = self.retries.call(
-            lambda: deploy(
-                self.stack,
-                model,
-                component,
-                endpoint,
-                DeliveryContext(key, run, producer, next(attempts)),
-            ),
-            may_pass=lambda error: self.stack.hooks.is_transient(component, error),
-            failed=lambda _error: None,
-        )
+        with self.in_words(f"deploy {model.reference} at {endpoint!r}", component):
+            deployment = self.retries.call(
+                lambda: deploy(
+                    self.stack,
+                    model,
+                    component,
+                    endpoint,
+                    DeliveryContext(key, run, producer, next(attempts)),
+                ),
+                may_pass=lambda error: self.stack.hooks.is_transient(component, error),
+                failed=lambda _error: None,
+            )
         self.metadata.append_event(deployment_event(kind, deployment, self.actor))
         return deployment
 
@@ -150,10 +152,36 @@ class Acts:
             else:
                 known.pop(deployment.endpoint, None)
         for endpoint, (version, digest) in known.items():
-            self.stack.hooks.undeploy_model(component, endpoint)
-            entry = event("undeployed", (name, version, digest), self.actor, endpoint=endpoint)
-            self.metadata.append_event(entry)
+            with self.working_at(endpoint):
+                with self.in_words(f"end the endpoint {endpoint!r}", component):
+                    self.stack.hooks.undeploy_model(component, endpoint)
+                entry = event("undeployed", (name, version, digest), self.actor, endpoint=endpoint)
+                self.metadata.append_event(entry)
             yield endpoint
+
+    def working_at(self, endpoint: str) -> Lease:
+        """Let only one process at a time move an endpoint by hand; a slow one keeps no other."""
+        message = f"another process works on the endpoint {endpoint!r}; try again when it has ended"
+        refusal = DeliveryError(message, transient=True)
+        return Lease(self.metadata, f"endpoint:{endpoint}", refusal=refusal)
+
+    @contextmanager
+    def in_words(self, doing: str, component: str) -> Iterator[None]:
+        """Say what a component could not do, in place of what its library says, and no secret.
+
+        Raises:
+            DeliveryError: It failed in a way of its own, or quoted a secret.
+        """
+        secrets = component_secrets(self.stack.components.values())
+        try:
+            yield
+        except Exception as error:
+            telling = is_told(error, secrets)
+            if isinstance(error, FlowyMLError) and not telling:
+                raise
+            message = redact(f"{component} could not {doing}: {said(error)}", secrets)
+            passing = self.stack.hooks.is_transient(component, error)
+            raise DeliveryError(message, transient=passing) from (None if telling else error)
 
     def endpoint(self, model: ModelVersion) -> str:
         """Return where a model is deployed when nobody says where."""

@@ -18,7 +18,7 @@ from flowyml.records import DeliveryStatus, Producer
 from flowyml.routing.router import STORE, PlannedDelivery
 from flowyml.routing.secrecy import redact
 
-__all__ = ["DeliveryObserver", "Ledger", "Outcome", "delivery_key", "now"]
+__all__ = ["DeliveryObserver", "Ledger", "Outcome", "delivery_key", "now", "said"]
 
 
 def now() -> datetime:

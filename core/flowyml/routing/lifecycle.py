@@ -68,7 +68,8 @@ class ModelLifecycle:
         with self._working_on(name):
             model = find_model(self.stack, name, version)
             owed = self._approved_and_owed(model)
-            return self._acts.finish(owed or self._decide(model, "approved", comment))
+            delivery = owed or self._decide(model, "approved", comment)
+        return self._acts.finish(delivery)
 
     def reject(self, name: str, version: str, comment: str = "") -> None:
         """Reject a version whose run asked for approval; it is not deployed.
@@ -100,13 +101,12 @@ class ModelLifecycle:
             model = find_model(self.stack, name, version)
             self._refuse_undecided(model)
             waiting = self._acts.waiting(model, self.metadata.events(name))
-            if waiting is None:
-                return self._acts.deploy(model, endpoint or self._acts.endpoint(model), "deployed")
-            payload = {**(waiting.payload or {}), "gate": None}
-            if endpoint is not None:
-                payload["endpoint"] = endpoint
-            opened = Outcome(DeliveryStatus.PENDING, payload=payload)
-            return self._acts.finish(self._acts.open(waiting, opened))
+            owed = self._opened(waiting, endpoint) if waiting else None
+        if owed is not None:
+            return self._acts.finish(owed)
+        place = endpoint or self._acts.endpoint(model)
+        with self._acts.working_at(place):
+            return self._acts.deploy(model, place, "deployed")
 
     def undeploy(self, name: str) -> tuple[str, ...]:
         """End every endpoint that serves a model.
@@ -117,8 +117,7 @@ class ModelLifecycle:
         Raises:
             NotFoundError: None serves it.
         """
-        with self._working_on(name):
-            ended = tuple(self._acts.end(name, self.metadata.events(name)))
+        ended = tuple(self._acts.end(name, self.metadata.events(name)))
         if not ended:
             message = f"no endpoint serves {name!r}; `flowyml model list` shows what is deployed"
             raise NotFoundError(message)
@@ -135,10 +134,10 @@ class ModelLifecycle:
             NotFoundError: No other version served there before.
             IntegrityError: What is stored or registered is not what served then.
         """
-        with self._working_on(name):
-            events = self.metadata.events(name)
-            place = endpoint or self._only_endpoint(name, events)
-            return self._acts.deploy(self._served_before(name, events, place), place, "rolled_back")
+        place = endpoint or self._only_endpoint(name, self.metadata.events(name))
+        with self._acts.working_at(place):
+            before = self._served_before(name, self.metadata.events(name), place)
+            return self._acts.deploy(before, place, "rolled_back")
 
     def history(self, name: str) -> tuple[list[ModelEvent], int | None]:
         """Return a model's history, and the first entry that is missing or was changed."""
@@ -166,6 +165,13 @@ class ModelLifecycle:
             raise IntegrityError(message)
         return model
 
+    def _opened(self, waiting: DeliveryRecord, endpoint: str | None) -> DeliveryRecord:
+        """Let a deployment that a run left waiting, or owes, go on; elsewhere if that is asked."""
+        payload = {**(waiting.payload or {}), "gate": None}
+        if endpoint is not None:
+            payload["endpoint"] = endpoint
+        return self._acts.open(waiting, Outcome(DeliveryStatus.PENDING, payload=payload))
+
     def _approved_and_owed(self, model: ModelVersion) -> DeliveryRecord | None:
         """Return the deployment that approval permits already, where it was not made."""
         requests, decisions = self._decisions(model)
@@ -185,7 +191,8 @@ class ModelLifecycle:
             raise NotFoundError(message)
         self._check_digest(model, request)
         registry = only_component(self.stack, "model_registry")
-        self.stack.hooks.set_approval(registry, model.name, model.version, verdict, comment)
+        with self._acts.in_words(f"note that {model.reference} is {verdict}", registry):
+            self.stack.hooks.set_approval(registry, model.name, model.version, verdict, comment)
         return self._acts.open(delivery, self._outcome(delivery, model, verdict, comment))
 
     def _outcome(
@@ -270,7 +277,7 @@ class ModelLifecycle:
         raise NotFoundError(message)
 
     def _working_on(self, name: str) -> Lease:
-        """Let only one process at a time decide about a model, or move it."""
-        message = f"another process works on the model {name!r}; try again when it has ended"
+        """Let only one process at a time decide about a model."""
+        message = f"another process decides about the model {name!r}; try again when it has ended"
         refusal = DeliveryError(message, transient=True)
         return Lease(self.metadata, f"model:{name}", refusal=refusal)
