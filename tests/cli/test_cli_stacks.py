@@ -135,6 +135,7 @@ def test_each_stack_that_is_wrong_is_named(flowyml: Ask, file: Path) -> None:
     assert answer.err.startswith("Error: the stack 'second': ")
     assert answer.err.count("flowyml.yaml:5:") == 2
     assert flowyml("stack", "validate", "first").code == 0
+    assert flowyml("stack", "validate", "nope").out == ""
     listed = flowyml("stack", "validate", "-o", "json").objects
     assert [stack["status"] for stack in listed] == ["ok", "failed"]
 

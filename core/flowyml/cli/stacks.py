@@ -140,8 +140,8 @@ def validate(*, name: str | None, output: Output) -> int:
     failed = [check for check in checked if check["error"]]
     if output == "json":
         listing(checked, VALIDATED, output, empty="")
-    else:
-        table([check for check in checked if not check["error"]], VALIDATED[:2])
+    elif whole := [check for check in checked if not check["error"]]:
+        table(whole, VALIDATED[:2])
     for check in failed if output == "table" else ():
         complain(f"Error: the stack {check['name']!r}: {check['error']}")
     return 2 if failed else 0
