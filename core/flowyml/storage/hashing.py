@@ -1,7 +1,8 @@
 """SHA-256 of files, taken while they are written and before they are read.
 
-A large buffer is written by a second thread while the first one hashes it: both release the
-interpreter, so that the slower of the two decides.
+A large buffer of a long file is written by a second thread while the first one hashes it: both
+release the interpreter, so that the slower of the two decides. For a short file it takes longer to
+start the thread than it saves.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ PIECE: Final = 2**20
 """Bytes that are read, hashed and written at once."""
 
 _WORTH_A_THREAD = 2**18
+
+_LONG = 2**23
 
 
 class HashingWriter(io.RawIOBase):
@@ -58,7 +61,7 @@ class HashingWriter(io.RawIOBase):
             self._in_order = self._in_order and self._position == self._hashed
             if not self._in_order:
                 self._put(view)
-            elif size < _WORTH_A_THREAD:
+            elif size < _WORTH_A_THREAD or self._position + size < _LONG:
                 self._put(view)
                 self._hash.update(view)
                 self._hashed += size

@@ -117,8 +117,10 @@ class DiskSource:
         raw = self._raw(file)
         try:
             if os.fstat(raw.fileno()).st_size == file.size <= _SMALL:
+                state = _state(raw)
                 content = raw.read(file.size + 1) or b""
                 _compare(file, len(content), hashlib.sha256(content).hexdigest(), self.uri)
+                self._verified[file.name] = state
                 raw.close()
                 return io.BytesIO(content)
             self._verify(file, raw)
