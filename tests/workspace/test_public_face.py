@@ -73,6 +73,12 @@ def test_what_a_pipeline_file_imports_stays_light() -> None:
     assert {name.partition(".")[0] for name in loaded}.isdisjoint(heavy)
 
 
+def test_planning_loads_nothing_that_runs_steps() -> None:
+    """`flowyml plan` answers without the ledger, the workplace or a database."""
+    loaded = loaded_by("import flowyml.pipelines.planning")
+    assert loaded.isdisjoint({"flowyml.pipelines.workplace", "flowyml.routing.ledger", "sqlite3"})
+
+
 def test_what_a_plugin_author_imports_stays_light() -> None:
     """The markers cost pluggy and nothing else."""
     loaded = loaded_by("from flowyml.plugins import hookimpl")

@@ -6,14 +6,16 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextvars import ContextVar
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
 from flowyml.artifacts import Artifact, Metrics, Model, Parameters
 from flowyml.errors import PipelineError, StepError
-from flowyml.pipelines.workplace import Workplace
 from flowyml.routing.containers import child_name, take_apart
+
+if TYPE_CHECKING:  # planning takes a name from here, and needs nothing that runs steps
+    from flowyml.pipelines.workplace import Workplace
 
 __all__ = [
     "YIELDED",
