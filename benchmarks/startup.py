@@ -37,7 +37,7 @@ FLOWYML = str(Path(sysconfig.get_path("scripts")) / "flowyml")
 
 COMMANDS = {
     "import flowyml": ([sys.executable, "-c", "import flowyml"], 1.5),
-    "flowyml --version": ([FLOWYML, "--version"], 2.5),
+    "flowyml --version": ([FLOWYML, "--version"], 1.5),
     "flowyml stack list": ([FLOWYML, "stack", "list"], 8.0),
     "flowyml runs list": ([FLOWYML, "runs", "list"], None),
     "flowyml plan": ([FLOWYML, "plan", "pipeline.py"], None),
