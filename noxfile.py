@@ -133,7 +133,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
-    """Measure the budgets and write the page of results; ``-- --check`` fails where one is missed."""
+    """Measure the budgets and write their page; ``-- --check`` fails where one is missed."""
     session.install(
         "-e", ".[testing,examples]", *(word for plugin in PLUGINS for word in ("-e", plugin))
     )
