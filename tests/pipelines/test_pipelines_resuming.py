@@ -185,6 +185,8 @@ def test_a_lease_keeps_others_out(metadata: MetadataStore) -> None:
 
     with Lease(metadata, "run-1") as lease:
         assert not lease.is_lost
+        assert Lease(metadata, "run-1").is_taken
+    assert not Lease(metadata, "run-1").is_taken
 
 
 def test_a_lease_of_a_dead_process_is_taken(metadata: MetadataStore) -> None:
@@ -195,6 +197,8 @@ def test_a_lease_of_a_dead_process_is_taken(metadata: MetadataStore) -> None:
     dead = mine.replace(f" {os.getpid()} ", f" {process.pid} ")
     metadata.acquire_lease("run-1", dead, 60)
     metadata.acquire_lease("run-2", "elsewhere 1 abc", 60)
+    metadata.acquire_lease("run-3", "elsewhere 1 abc", -1)
+    assert [Lease(metadata, f"run-{n}").is_taken for n in (1, 2, 3)] == [False, True, False]
 
     with Lease(metadata, "run-1"):
         assert metadata.lease_owner("run-1") != dead

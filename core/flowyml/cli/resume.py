@@ -11,7 +11,7 @@ from flowyml.cli.options import Output, ProjectCommand, configured, output_forma
 from flowyml.cli.project import has_history, history
 from flowyml.cli.run import watched
 from flowyml.cli.screen import complain, line
-from flowyml.errors import FlowyMLError, PipelineError
+from flowyml.errors import FlowyMLError
 
 if TYPE_CHECKING:
     from flowyml.metadata.store import MetadataStore
@@ -104,14 +104,10 @@ def _unfinished() -> Iterator[str]:
 
 
 def _is_free(metadata: MetadataStore, run_id: str) -> bool:
-    """Whether no process works on a run."""
+    """Whether no process works on a run; to look keeps nobody from taking it."""
     from flowyml.metadata.lease import Lease
 
-    try:
-        with Lease(metadata, run_id):
-            return True
-    except PipelineError:
-        return False
+    return not Lease(metadata, run_id).is_taken
 
 
 def _resumed(run_id: str, parameters: Mapping[str, Any]) -> RunResult:

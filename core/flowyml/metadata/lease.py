@@ -87,6 +87,12 @@ class Lease:
         """Whether another process has taken the run, so that this one must let go of it."""
         return self._lost.is_set()
 
+    @property
+    def is_taken(self) -> bool:
+        """Whether a process holds the run that is not known to have died; nothing is taken here."""
+        holder = self.metadata.lease_owner(self.name)
+        return holder is not None and not _is_dead(holder)
+
     def __enter__(self) -> Self:
         if not (self._acquire() or (self._release_dead() and self._acquire())):
             if self.refusal is not None:

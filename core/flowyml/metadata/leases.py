@@ -23,7 +23,7 @@ ACQUIRE: Final = """
 # Also after it expired: as long as the row names this owner, nobody else has had the run since.
 RENEW: Final = "UPDATE leases SET expires_at = ? WHERE run_id = ? AND owner = ?"
 
-OWNER: Final = "SELECT owner FROM leases WHERE run_id = ?"
+OWNER: Final = "SELECT owner FROM leases WHERE run_id = ? AND expires_at > ?"
 
 RELEASE: Final = "DELETE FROM leases WHERE run_id = ? AND owner = ?"
 
@@ -54,8 +54,8 @@ class LeaseTable:
         return self._changed(RENEW, (self._now() + _micros(seconds), run_id, owner), run_id)
 
     def owner(self, run_id: str) -> str | None:
-        """Return who has a run, or had it last and did not give it back."""
-        row = self.database.row(OWNER, (run_id,))
+        """Return who has a run; None where nobody has, or let its lease expire."""
+        row = self.database.row(OWNER, (run_id, self._now()))
         return None if row is None else str(row[0])
 
     def release(self, run_id: str, owner: str) -> bool:

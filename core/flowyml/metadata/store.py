@@ -301,7 +301,7 @@ class MetadataStore:
         return self._leases.renew(run_id, owner, seconds)
 
     def lease_owner(self, run_id: str) -> str | None:
-        """Return who has a run, or had it last and did not give it back; None where nobody has."""
+        """Return who has a run; None where nobody has, or let its lease expire."""
         return self._leases.owner(run_id)
 
     def release_lease(self, run_id: str, owner: str) -> bool:
