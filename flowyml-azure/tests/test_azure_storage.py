@@ -1,4 +1,4 @@
-"""The store in Azure Blob Storage: what every store does, and what is special about this one."""
+"""The store in Azure Blob Storage: what is special about this one."""
 
 from __future__ import annotations
 
@@ -18,29 +18,12 @@ from attrs import frozen
 from azure.storage.blob import ContainerClient
 from tests.servers.azurite import KEY, Azurite, start_azurite
 from tests.storage.storage_samples import contents, put
-from tests.storage.test_storage_behaviour import (
-    TestCopies,
-    TestFailures,
-    TestFinding,
-    TestStoring,
-    TestTakenPaths,
-    TestTogether,
-)
 
 from flowyml.errors import ConfigurationError, DeliveryError
 from flowyml.records import StoredFile
 from flowyml.storage.folders import ArtifactFolders
 from flowyml_azure import containers
 from flowyml_azure.storage import AzureArtifactStore
-
-__all__ = [
-    "TestCopies",
-    "TestFailures",
-    "TestFinding",
-    "TestStoring",
-    "TestTakenPaths",
-    "TestTogether",
-]
 
 
 @frozen

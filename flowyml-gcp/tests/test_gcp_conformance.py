@@ -97,10 +97,6 @@ class TestStore(StoreContract):
 class TestRegistry(RegistryContract):
     registry = "vertex_model_registry"
     skips: ClassVar = {
-        "test_versions_are_listed_newest_first": (
-            "not yet: the user's 1 is taken for the first version, whatever the user called that"
-        ),
-        "test_what_cannot_be_a_name_is_refused": "not yet: Vertex AI's own refusal comes through",
         "test_of_two_models_at_once_one_gets_the_version": (
             "Vertex AI has no versions of the user's that it could refuse to give twice"
         ),

@@ -1,4 +1,4 @@
-"""The store in Cloud Storage: what every store does, and what is special about this one."""
+"""The store in Cloud Storage: what is special about this one."""
 
 from __future__ import annotations
 
@@ -18,14 +18,6 @@ from attrs import frozen
 from tests.servers.gcs import make_gcs_bucket, put_gcs_object
 from tests.servers.processes import ServerProcess
 from tests.storage.storage_samples import FILES, contents, put
-from tests.storage.test_storage_behaviour import (
-    TestCopies,
-    TestFailures,
-    TestFinding,
-    TestStoring,
-    TestTakenPaths,
-    TestTogether,
-)
 
 from flowyml.errors import ConfigurationError, DeliveryError
 from flowyml.records import StoredFile
@@ -33,15 +25,6 @@ from flowyml.storage.folders import ArtifactFolders
 from flowyml_gcp import buckets
 from flowyml_gcp.buckets import GCSBucket
 from flowyml_gcp.storage import GCSArtifactStore
-
-__all__ = [
-    "TestCopies",
-    "TestFailures",
-    "TestFinding",
-    "TestStoring",
-    "TestTakenPaths",
-    "TestTogether",
-]
 
 
 @frozen

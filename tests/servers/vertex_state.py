@@ -85,6 +85,7 @@ class _Operation:
     polls: int = POLLS
     error: Fault | None = None
     done: operations_pb2.Operation | None = None
+    holds: str = ""
 
 
 @define
@@ -195,9 +196,11 @@ class VertexState:
 
     # ── operations ──
 
-    def _begin(self, below: str, finish: Callable[[], Any]) -> operations_pb2.Operation:
+    def _begin(
+        self, below: str, finish: Callable[[], Any], holds: str = ""
+    ) -> operations_pb2.Operation:
         name = f"{below}/operations/{_number()}"
-        self.operations[name] = _Operation(name, finish)
+        self.operations[name] = _Operation(name, finish, holds=holds)
         return operations_pb2.Operation(name=name)
 
     def GetOperation(self, request: Any) -> operations_pb2.Operation:  # noqa: N802
@@ -420,6 +423,11 @@ class VertexState:
         if deployed.id:
             _match(DEPLOYED_ID, deployed.id, "deployed_model.id")
         deployed.id = deployed.id or _number()
+        under_way = {one.holds for one in self.operations.values() if one.done is None}
+        taken = {one.id for one in endpoint.deployed_models} | under_way
+        if deployed.id in taken:
+            message = f"DeployedModel {deployed.id} already exists."
+            raise VertexStatus(Code.ALREADY_EXISTS, message)
         deployed.model = model.name
         deployed.model_version_id = model.version_id
         deployed.create_time = _now()
@@ -436,7 +444,7 @@ class VertexState:
                 endpoint.traffic_split = split
             return types.DeployModelResponse(deployed_model=deployed)
 
-        return self._begin(request.endpoint, finish)
+        return self._begin(request.endpoint, finish, holds=deployed.id)
 
     def _check_split(self, split: dict[str, int], known: set[str]) -> None:
         if split and sum(split.values()) != 100:

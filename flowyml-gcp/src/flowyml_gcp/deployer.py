@@ -83,7 +83,14 @@ class VertexEndpoint(VertexComponent, ModelDeployer):
             self._deploy(model, resource, identifier)
             resource = self._resource(endpoint)
         self._take_away_idle(resource)
-        return self._deployment(self._resource(endpoint), identifier, context.key)
+        resource = self._resource(endpoint)
+        if identifier not in {one.id for one in resource.deployed_models}:
+            message = (
+                f"{model.reference} is not at the endpoint {endpoint!r}: another deployment took "
+                "over, or the one before failed"
+            )
+            raise DeliveryError(message, transient=True)
+        return self._deployment(resource, identifier, context.key)
 
     def _verify(self, model: ModelVersion) -> None:
         """Compare the digest with the one that was registered."""
@@ -139,8 +146,15 @@ class VertexEndpoint(VertexComponent, ModelDeployer):
             },
             "traffic_split": self._split(resource),
         }
-        operation = self.endpoints.deploy_model(request=request)
-        self.wait(operation, f"deploy {model.reference} to {resource.display_name!r}")
+        from google.api_core.exceptions import Conflict
+
+        doing = f"deploy {model.reference} to {resource.display_name!r}"
+        try:
+            operation = self.endpoints.deploy_model(request=request)
+        except Conflict:  # the same delivery is being made by another process
+            self.wait_for_others(self.endpoints, resource.name, doing)
+            return
+        self.wait(operation, doing)
 
     def _machine(self) -> Mapping[str, Any]:
         machine: dict[str, Any] = {"machine_type": self.machine_type}

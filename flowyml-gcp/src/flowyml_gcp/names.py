@@ -125,7 +125,7 @@ def _escape(text: str, plain: str, escape: str) -> str:
     return "".join(
         character
         if character in plain
-        else "".join(f"{escape}{byte:02x}" for byte in character.encode())
+        else "".join(f"{escape}{byte:02x}" for byte in character.encode(errors="surrogatepass"))
         for character in text
     )
 

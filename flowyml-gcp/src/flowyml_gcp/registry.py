@@ -45,12 +45,7 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
     @hookimpl
     def register_model(self, registration: Registration, context: DeliveryContext) -> ModelVersion:
         """Find what this delivery made before, else upload a version."""
-        if len(registration.name) > LONGEST_NAME:
-            message = (
-                f"the model name {registration.name!r} has {len(registration.name)} characters, "
-                f"and Vertex AI allows {LONGEST_NAME}; use a shorter one"
-            )
-            raise DeliveryError(message)
+        _check_name(registration.name)
         name = self._name(registration.name)
         self.wait_for_others(self.models, name, f"register {registration.name!r}")
         if found := self._registered(registration, context):
@@ -118,13 +113,12 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
         if version is None:
             return max(self._versions(resource), key=lambda found: found.created_at, default=None)
         forms = [version_alias(version), *([version] if is_alias(version) else [])]
-        forms += [version] if version.isdigit() else []
         for form in forms:
-            try:
-                return self._get(f"{resource}@{form}")
-            except NotFoundError:
-                continue
-        return None
+            if found := self._looked_up(f"{resource}@{form}"):
+                return found
+        # Vertex AI's own number counts only where the user gave that version no other name.
+        counted = self._looked_up(f"{resource}@{version}") if version.isdecimal() else None
+        return counted if counted and counted.version == version else None
 
     @hookimpl
     def list_models(self, name: str | None) -> Sequence[ModelVersion]:
@@ -176,11 +170,13 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
         return f"{self.parent}/models/{resource_id(name)}"
 
     def _exists(self, resource: str) -> bool:
+        return self._looked_up(resource) is not None
+
+    def _looked_up(self, resource: str) -> ModelVersion | None:
         try:
-            self._get(resource)
+            return self._get(resource)
         except NotFoundError:
-            return False
-        return True
+            return None
 
     def _raw(self, name: str, version: str) -> Any:
         found = self.get_model(name, version)
@@ -235,6 +231,19 @@ def model_version(model: Any) -> ModelVersion:
         output_schema=facts.get("output_schema"),
         serving_config=facts.get("serving_config", {}),
     )
+
+
+def _check_name(name: str) -> None:
+    """Refuse a name that Vertex AI would refuse, in words that name it."""
+    if not name.strip() or not name.isprintable():
+        message = f"Vertex AI takes no model named {name!r}; use letters that can be printed"
+        raise DeliveryError(message)
+    if len(name) > LONGEST_NAME:
+        message = (
+            f"the model name {name!r} has {len(name)} characters, and Vertex AI allows "
+            f"{LONGEST_NAME}; use a shorter one"
+        )
+        raise DeliveryError(message)
 
 
 def _folder(registration: Registration) -> str:
