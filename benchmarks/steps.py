@@ -45,7 +45,7 @@ def measure(folder: Path) -> Section:
     figures = (
         Figure("a step of 1,000", many, "ms CPU", kedro_many, "a node of 1,000 in Kedro", 1.0),
         Figure("a step of 100", few, "ms CPU", kedro_few, "a node of 100 in Kedro"),
-        Figure("a step of 1,000", many, "ms CPU", bare, "the plain-Python floor", 12.0),
+        Figure("a step of 1,000", many, "ms CPU", bare, "the plain-Python floor", 15.0),
         Figure("a step of 1,000", many, "ms CPU", dagster_step, "an op of 100 in Dagster", 0.25),
         Figure("a step of 1,000", many, "ms CPU", few, "a step of 100", 1.3),
         Figure("a step of a fan of 1,000", wide, "ms CPU", many, "a step of a chain", 1.5),
