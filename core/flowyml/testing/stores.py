@@ -21,103 +21,49 @@ import gzip
 import hashlib
 import io
 import pickle
-import threading
-from collections.abc import Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO, ClassVar, Protocol, cast
+from typing import BinaryIO, ClassVar, cast
 
 import attrs
 import pytest
-from attrs import frozen
 
 from flowyml.errors import DeliveryError, IntegrityError, NotFoundError, SerializationError
-from flowyml.plugins import ArtifactStore, Component
-from flowyml.records import Manifest, StoredArtifact, StoredFile
+from flowyml.plugins import Component
 from flowyml.storage.files import FileSink, StoreRequest, StreamFilter
 from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
 from flowyml.testing.artifacts import DRAFT, FILES, OTHER, a_request, contents, writing
-from flowyml.testing.components import ComponentContract, secrets_of
+from flowyml.testing.components import secrets_of
 from flowyml.testing.deliveries import Deliveries
+from flowyml.testing.store_backends import (
+    CLIMBING_NAMES,
+    CLIMBING_PATHS,
+    ODD_PATHS,
+    PATH,
+    FolderBackend,
+    NewStore,
+    Put,
+    StoreBackend,
+    plant,
+)
+from flowyml.testing.store_races import StoreRaces
 
 __all__ = ["FolderBackend", "StoreBackend", "StoreContract"]
-
-NewStore = Callable[[], ArtifactStore]
-
-PATH = "run-1/model"
 
 GZIP = StreamFilter(
     "gzip", lambda stream: cast("BinaryIO", gzip.GzipFile(fileobj=stream, mode="wb", mtime=0))
 )
 
-CLIMBING_PATHS = [
-    "", "..", "a/../b", "../a", "/a", "a//b", "a/", "./a", "a\\b", "a\0", "a\n",
-    "a/artifact.json", "a/" + "b" * 256, "x/" * 500 + "x",
-]  # fmt: skip
 
-CLIMBING_NAMES = [
-    "..", "../x", "a/../../x", "/etc/x", "a\\b", "a\0b", "a//b", "", ".", "a/", "a\nb",
-    "artifact.json", "x" * 256, "\ud800",
-]  # fmt: skip
-
-ODD_PATHS = [
-    "a b/c", "ü/模型/🔥", "50%/%2e%2e/x", "a#b?c&d=e", "~/x", "CON/aux", "-rf/*", "a'b\"c",
-    "'; DROP TABLE x; --", "...", "a/.hidden", "+/@/:",
-]  # fmt: skip
-
-
-class StoreBackend(Protocol):
-    """The files below the root of a store, by the backend's own means; names have ``/``."""
-
-    def names(self) -> list[str]:
-        """Return the names of all files, sorted."""
-
-    def read(self, name: str) -> bytes:
-        """Return the content of a file."""
-
-    def write(self, name: str, content: bytes) -> None:
-        """Put a file there, in place of the one that is there."""
-
-    def remove(self, name: str) -> None:
-        """Take a file away."""
-
-
-@frozen
-class FolderBackend:
-    """The backend of a store that keeps its files in a folder."""
-
-    root: Path
-
-    def names(self) -> list[str]:
-        """Return the names of all files."""
-        found = (path for path in self.root.rglob("*") if path.is_file())
-        return sorted(path.relative_to(self.root).as_posix() for path in found)
-
-    def read(self, name: str) -> bytes:
-        """Read a file."""
-        return (self.root / name).read_bytes()
-
-    def write(self, name: str, content: bytes) -> None:
-        """Write a file."""
-        (self.root / name).parent.mkdir(parents=True, exist_ok=True)
-        (self.root / name).write_bytes(content)
-
-    def remove(self, name: str) -> None:
-        """Remove a file."""
-        (self.root / name).unlink()
-
-
-class StoreContract(ComponentContract):
+class StoreContract(StoreRaces):
     """Tests of a store; a subclass may add its own beside them.
 
     Attributes:
         large: Bytes of the large file; one that goes through every buffer, and in several parts
             where the backend takes a file in parts.
-        rounds: How often writers race each other for a path.
     """
 
     large: ClassVar[int] = 10_000_000
-    rounds: ClassVar[int] = 5
 
     @pytest.fixture
     def new_store(self) -> NewStore:
@@ -135,13 +81,13 @@ class StoreContract(ComponentContract):
         return new_store
 
     @pytest.fixture
-    def put(self, new_store: NewStore) -> _Put:
+    def put(self, new_store: NewStore) -> Put:
         """Store files, each time as another process."""
-        return _Put(new_store, Deliveries.of("run-1", Path()))
+        return Put(new_store, Deliveries.of("run-1", Path()))
 
     # ─── storing and reading ────────────────────────────────────────────────────────────────────
 
-    def test_what_was_stored_is_read(self, put: _Put, new_store: NewStore) -> None:
+    def test_what_was_stored_is_read(self, put: Put, new_store: NewStore) -> None:
         """By another process: files, facts and digest come back as they were."""
         stored = put()
         source = new_store().load_artifact(uri=stored.uri)
@@ -152,7 +98,7 @@ class StoreContract(ComponentContract):
         assert [file.name for file in stored.manifest.files] == sorted(FILES)
         assert stored.manifest.key == put.key("first")
 
-    def test_files_lie_beside_the_manifest(self, put: _Put, backend: StoreBackend) -> None:
+    def test_files_lie_beside_the_manifest(self, put: Put, backend: StoreBackend) -> None:
         """Under their own names, where serving backends look, with the digests of the manifest."""
         stored = put()
         data = {name: f"{PATH}/{name}" for name in FILES}
@@ -212,13 +158,13 @@ class StoreContract(ComponentContract):
         with pytest.raises(IntegrityError):
             new_store().load_artifact(uri=stored.uri)
 
-    def test_an_artifact_may_be_empty(self, put: _Put, new_store: NewStore) -> None:
+    def test_an_artifact_may_be_empty(self, put: Put, new_store: NewStore) -> None:
         """It may have no files, and an empty file is one."""
         none, empty = put("none", {}), put("empty", {"a": b""})
         assert contents(new_store().load_artifact(uri=none.uri)) == {}
         assert contents(new_store().load_artifact(uri=empty.uri)) == {"a": b""}
 
-    def test_a_large_file_is_whole(self, put: _Put, new_store: NewStore) -> None:
+    def test_a_large_file_is_whole(self, put: Put, new_store: NewStore) -> None:
         """Written in pieces of odd sizes."""
         content = bytes(range(256)) * (self.large // 256)
 
@@ -236,7 +182,7 @@ class StoreContract(ComponentContract):
             assert file.read() == content[-3:]
 
     def test_a_library_may_write_by_itself(
-        self, put: _Put, new_store: NewStore, tmp_path: Path
+        self, put: Put, new_store: NewStore, tmp_path: Path
     ) -> None:
         """A file that lies elsewhere is copied, and a path is given to what only writes to one."""
         outside = tmp_path / "outside.bin"
@@ -254,7 +200,7 @@ class StoreContract(ComponentContract):
         assert outside.read_bytes() == b"outside"
 
     def test_a_filter_is_applied_and_named(
-        self, put: _Put, new_store: NewStore, backend: StoreBackend
+        self, put: Put, new_store: NewStore, backend: StoreBackend
     ) -> None:
         """What extensions encode lies encoded in the store, and never passes for a value."""
         stored = put.request(a_request(filters=[GZIP]))
@@ -263,21 +209,21 @@ class StoreContract(ComponentContract):
         with pytest.raises(IntegrityError, match="gzip"):
             new_store().load_artifact(uri=stored.uri).open("model.pkl")
 
-    def test_a_uri_tells_where_it_lies(self, put: _Put, new_store: NewStore) -> None:
+    def test_a_uri_tells_where_it_lies(self, put: Put, new_store: NewStore) -> None:
         """It is below the URI of the store; which name the stack has for it, it does not know."""
         stored = put()
         assert stored.uri.startswith(new_store().root_uri() + "/")
         assert "://" in stored.uri
         assert stored.store == ""
 
-    def test_what_comes_back_goes_to_another_process(self, put: _Put) -> None:
+    def test_what_comes_back_goes_to_another_process(self, put: Put) -> None:
         """It pickles."""
         stored = put()
         assert pickle.loads(pickle.dumps(stored)) == stored  # noqa: S301  # our own
 
     # ─── a path that is taken ───────────────────────────────────────────────────────────────────
 
-    def test_the_same_digest_is_stored_once(self, put: _Put, backend: StoreBackend) -> None:
+    def test_the_same_digest_is_stored_once(self, put: Put, backend: StoreBackend) -> None:
         """Storing it again returns what is there, whatever delivery asks."""
         first = put()
         before = {name: backend.read(name) for name in backend.names()}
@@ -285,7 +231,7 @@ class StoreContract(ComponentContract):
         assert put(key="second") == first
         assert {name: backend.read(name) for name in backend.names()} == before
 
-    def test_another_digest_is_refused(self, put: _Put, new_store: NewStore) -> None:
+    def test_another_digest_is_refused(self, put: Put, new_store: NewStore) -> None:
         """The error names the path, both digests and the way out, and what is there stays."""
         first, fresh = put(), put("elsewhere", OTHER)
         with pytest.raises(DeliveryError) as caught:
@@ -298,7 +244,7 @@ class StoreContract(ComponentContract):
 
     @pytest.mark.parametrize(("key", "overwrite"), [("first", False), ("second", True)])
     def test_another_digest_replaces(
-        self, put: _Put, new_store: NewStore, *, key: str, overwrite: bool
+        self, put: Put, new_store: NewStore, *, key: str, overwrite: bool
     ) -> None:
         """Where the rule says so, or the same delivery is tried again."""
         first = put()
@@ -310,7 +256,7 @@ class StoreContract(ComponentContract):
         assert listed.digest == second.digest
 
     def test_the_old_one_is_readable_until_the_new_one_is_there(
-        self, put: _Put, new_store: NewStore
+        self, put: Put, new_store: NewStore
     ) -> None:
         """Also while the new one is written, and when writing it fails."""
         stored = put()
@@ -325,7 +271,7 @@ class StoreContract(ComponentContract):
             put.request(StoreRequest(PATH, DRAFT, write, overwrite=True), key="second")
         assert contents(new_store().load_artifact(uri=stored.uri)) == FILES
 
-    def test_what_failed_is_not_there(self, put: _Put, new_store: NewStore) -> None:
+    def test_what_failed_is_not_there(self, put: Put, new_store: NewStore) -> None:
         """Half an artifact is none; the next attempt stores it whole."""
 
         def write(sink: FileSink) -> None:
@@ -342,7 +288,7 @@ class StoreContract(ComponentContract):
 
     @pytest.mark.parametrize("path", CLIMBING_PATHS)
     def test_a_path_stays_in_the_store(
-        self, put: _Put, new_store: NewStore, backend: StoreBackend, path: str
+        self, put: Put, new_store: NewStore, backend: StoreBackend, path: str
     ) -> None:
         """Whatever a template makes of its values."""
         with pytest.raises(DeliveryError) as caught:
@@ -353,7 +299,7 @@ class StoreContract(ComponentContract):
 
     @pytest.mark.parametrize("name", CLIMBING_NAMES)
     def test_a_file_name_stays_in_its_folder(
-        self, put: _Put, backend: StoreBackend, name: str
+        self, put: Put, backend: StoreBackend, name: str
     ) -> None:
         """Whatever a serializer calls its file."""
         with pytest.raises(SerializationError):
@@ -361,7 +307,7 @@ class StoreContract(ComponentContract):
         assert backend.names() == []
 
     @pytest.mark.parametrize("path", ODD_PATHS)
-    def test_an_odd_path_is_only_a_path(self, put: _Put, new_store: NewStore, path: str) -> None:
+    def test_an_odd_path_is_only_a_path(self, put: Put, new_store: NewStore, path: str) -> None:
         """What it names is found again, by its URI and in the listing, and nothing else is."""
         stored, beside = put(path), put("beside", OTHER)
         assert contents(new_store().load_artifact(uri=stored.uri)) == FILES
@@ -373,7 +319,7 @@ class StoreContract(ComponentContract):
 
     # ─── finding and deleting ───────────────────────────────────────────────────────────────────
 
-    def test_what_is_not_there_is_not_found(self, put: _Put, new_store: NewStore) -> None:
+    def test_what_is_not_there_is_not_found(self, put: Put, new_store: NewStore) -> None:
         """Neither a path without an artifact, nor what lies in another store."""
         put()
         store = new_store()
@@ -384,7 +330,7 @@ class StoreContract(ComponentContract):
                 store.load_artifact(uri=uri)
             assert not [secret for secret in secrets_of(store) if secret in str(caught.value)]
 
-    def test_a_listing_goes_by_path(self, put: _Put, new_store: NewStore) -> None:
+    def test_a_listing_goes_by_path(self, put: Put, new_store: NewStore) -> None:
         """Only what lies at the path or below it."""
         uris = {path: put(path, {"x": path.encode()}).uri for path in ("b/2", "a", "b/10", "bb/1")}
 
@@ -401,7 +347,7 @@ class StoreContract(ComponentContract):
         assert list(new_store().list_artifacts(prefix="")) == []
 
     def test_deleting_leaves_nothing(
-        self, put: _Put, new_store: NewStore, backend: StoreBackend
+        self, put: Put, new_store: NewStore, backend: StoreBackend
     ) -> None:
         """And says whether there was anything; neighbours stay."""
         stored, neighbour = put(), put("run-1/other", {"x": b""})
@@ -413,102 +359,3 @@ class StoreContract(ComponentContract):
         assert contents(new_store().load_artifact(uri=neighbour.uri)) == {"x": b""}
 
     # ─── several writers at once ────────────────────────────────────────────────────────────────
-
-    def test_writers_of_one_digest_all_succeed(self, put: _Put, new_store: NewStore) -> None:
-        """And it is there once."""
-        start = threading.Barrier(4)
-
-        def store(number: int) -> str:
-            start.wait(30)
-            return put(key=f"writer {number}").digest
-
-        with ThreadPoolExecutor(4) as threads:
-            (digest,) = set(threads.map(store, range(4)))
-        (listed,) = new_store().list_artifacts(prefix="")
-        assert listed.digest == digest
-        assert contents(new_store().load_artifact(uri=listed.uri)) == FILES
-
-    def test_of_writers_of_different_digests_one_wins(self, put: _Put, new_store: NewStore) -> None:
-        """The others are told, and what is there is the winner's, whole."""
-        for round_ in range(self.rounds):
-            start = threading.Barrier(4)
-
-            def store(number: int, path: str, start: threading.Barrier) -> str | None:
-                files = {"a": bytes([number]) * 1000, "b": bytes([number])}
-                start.wait(30)
-                try:
-                    return put(path, files, key=f"writer {number}").digest
-                except DeliveryError as error:
-                    assert path in str(error)  # noqa: PT017  # one of four is not raised
-                    return None
-
-            path = f"race/{round_}"
-            with ThreadPoolExecutor(4) as threads:
-                found = list(threads.map(store, range(4), [path] * 4, [start] * 4))
-            (winner,) = [number for number, digest in enumerate(found) if digest]
-            (listed,) = new_store().list_artifacts(prefix=path)
-            assert listed.digest == found[winner]
-            expected = {"a": bytes([winner]) * 1000, "b": bytes([winner])}
-            assert contents(new_store().load_artifact(uri=listed.uri)) == expected
-
-    def test_a_reader_meets_a_whole_artifact(self, put: _Put, new_store: NewStore) -> None:
-        """While others replace it, one after the other."""
-        uri = put().uri
-        done = threading.Event()
-
-        def replace() -> None:
-            try:
-                for turn in range(2 * self.rounds):
-                    files = {"model.pkl": bytes([turn]) * 5000, "b": bytes([turn])}
-                    put(files=files, key=f"turn {turn}", overwrite=True)
-            finally:
-                done.set()
-
-        with ThreadPoolExecutor(1) as thread:
-            replacing = thread.submit(replace)
-            whole = 0
-            while whole == 0 or not done.is_set():
-                found = contents(new_store().load_artifact(uri=uri))
-                assert found == FILES or set(found["model.pkl"]) == set(found["b"])
-                whole += 1
-            replacing.result()
-
-
-@frozen
-class _Put:
-    """Stores files as a run does."""
-
-    new_store: NewStore
-    deliveries: Deliveries
-
-    def __call__(
-        self,
-        path: str = PATH,
-        files: Mapping[str, bytes] = FILES,
-        *,
-        key: str = "first",
-        overwrite: bool = False,
-    ) -> StoredArtifact:
-        return self.request(a_request(path, files, overwrite=overwrite), key=key)
-
-    def request(self, request: StoreRequest, key: str = "first") -> StoredArtifact:
-        context = attrs.evolve(self.deliveries.context(), key=self.key(key))
-        return self.new_store().store_artifact(request=request, context=context)
-
-    def key(self, word: str) -> str:
-        return hashlib.sha256(word.encode()).hexdigest()
-
-
-def plant(
-    backend: StoreBackend, path: str = PATH, files: Mapping[str, bytes] = FILES, **changes: Any
-) -> Manifest:
-    """Lay an artifact into a backend, past the store; return its manifest."""
-    told = [
-        StoredFile(name, len(content), hashlib.sha256(content).hexdigest())
-        for name, content in sorted(files.items())
-    ]
-    manifest = attrs.evolve(DRAFT, files=tuple(told), key="planted", **changes)
-    for name, content in files.items():
-        backend.write(f"{path}/{name}", content)
-    backend.write(f"{path}/{MANIFEST_NAME}", manifest_bytes(manifest))
-    return manifest
