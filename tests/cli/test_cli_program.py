@@ -130,7 +130,7 @@ def test_bad_usage(flowyml: Ask, arguments: list[str], says: str) -> None:
 
 def test_a_table_in_a_terminal_is_drawn(terminal: Ask, command: Ask) -> None:
     """The same list has colour and rules in a terminal, and neither in a pipe."""
-    drawn = terminal("plugin", "list")
+    drawn = terminal("plugin", "list", COLUMNS="200")
     piped = command("plugin", "list")
 
     assert "─" in drawn.out

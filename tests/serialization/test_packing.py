@@ -9,7 +9,6 @@ import subprocess
 import sys
 import textwrap
 import threading
-import timeit
 import warnings
 from pathlib import Path
 from typing import Any
@@ -256,20 +255,6 @@ def test_importing_the_room_imports_no_library() -> None:
         print(*(name for name in roots if not name.startswith("_")))
     """
     assert _python(code) == ""
-
-
-def test_a_small_dict_is_fast(store: Any) -> None:
-    """Packing and encoding take at most 50 µs of a step's 700."""
-    value = {"accuracy": 0.95, "f1": 0.9, "rows": 1200, "name": "x", "tags": ["a", "b"]}
-
-    class Nowhere:
-        def open(self, name: str) -> Any:
-            return open(os.devnull, "wb")  # noqa: PTH123
-
-    def once() -> None:
-        pack(value, type_name="dict", name="a", producer=None, key=None).write(Nowhere())  # type: ignore[arg-type]
-
-    assert min(timeit.repeat(once, number=100, repeat=20)) / 100 < 50e-6
 
 
 def _distribution(root: Path, name: str, module: str, code: str, entry: str) -> None:
