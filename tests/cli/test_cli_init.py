@@ -21,6 +21,18 @@ def test_what_is_written_runs(flowyml: Ask, project: Path) -> None:
     assert (project / ".flowyml" / "artifacts").is_dir()
 
 
+def test_its_model_serves(flowyml: Ask) -> None:
+    """What the run says is waiting does what it says."""
+    flowyml("init")
+    flowyml("run", "example")
+    try:
+        deployed = flowyml("model", "deploy", "line", "--version", "1")
+        assert deployed.code == 0, deployed.err
+        assert "deployed line@1 to line (serving)" in deployed.out
+    finally:
+        flowyml("model", "undeploy", "line")
+
+
 def test_an_editor_finds_the_schema(flowyml: Ask, project: Path) -> None:
     """The first line names a file with what `stack schema` prints."""
     flowyml("init")

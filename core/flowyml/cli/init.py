@@ -54,8 +54,22 @@ pipelines:
 PIPELINE: Final = '''\
 """A pipeline to begin with: `flowyml run pipeline.py`."""
 
+from dataclasses import dataclass
+
 from flowyml import Pipeline, context, step
 from flowyml.core import Dataset, Metrics, Model
+
+
+@dataclass
+class Line:
+    """What is trained: anything with `predict` can be served."""
+
+    slope: float
+    intercept: float
+
+    def predict(self, xs: list[float]) -> list[float]:
+        """Return the height of the line at each place."""
+        return [self.slope * x + self.intercept for x in xs]
 
 
 @step(outputs=["points"])
@@ -73,16 +87,15 @@ def fit(points: Dataset) -> Model:
     slope = sum((row["x"] - mean_x) * (row["y"] - mean_y) for row in rows) / sum(
         (row["x"] - mean_x) ** 2 for row in rows
     )
-    return Model({"slope": slope, "intercept": mean_y - slope * mean_x}, name="line")
+    return Model(Line(slope, mean_y - slope * mean_x), name="line")
 
 
 @step(inputs=["model", "points"], outputs=["metrics"])
 def evaluate(model: Model, points: Dataset) -> Metrics:
     """Measure how far the line is from the points."""
-    line = model.data
-    errors = [
-        abs(line["slope"] * row["x"] + line["intercept"] - row["y"]) for row in points.data
-    ]
+    rows = points.data
+    heights = model.data.predict([row["x"] for row in rows])
+    errors = [abs(height - row["y"]) for height, row in zip(heights, rows, strict=True)]
     return Metrics({"mean_error": sum(errors) / len(errors), "points": len(errors)})
 
 
