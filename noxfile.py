@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import nox
@@ -163,3 +164,12 @@ def install(session: nox.Session, way: str) -> None:
         Path("pipeline.py").write_text(PIPELINE)
         session.run("flowyml", "--version")
         session.run("flowyml", "run", "pipeline.py")
+
+
+@nox.session(default=False, venv_backend="venv")
+def install_aws(session: nox.Session) -> None:
+    """Show how long the pip of an empty environment needs for the AWS extra: 40 seconds at most."""
+    started = time.monotonic()
+    session.install(".", "./flowyml-aws")
+    session.log(f"pip needed {time.monotonic() - started:.0f} s for the core and flowyml-aws")
+    session.run("flowyml", "plugin", "show", "s3")
