@@ -14,9 +14,8 @@ from pathlib import Path
 
 import attrs
 import pytest
-from attrs import frozen
 from azure.storage.blob import ContainerClient
-from tests.servers.azurite import KEY, Azurite, start_azurite
+from tests.servers.azurite import KEY, AzureBlobs, Azurite
 from tests.storage.storage_samples import contents, put
 
 from flowyml.errors import ConfigurationError, DeliveryError
@@ -24,38 +23,6 @@ from flowyml.records import StoredFile
 from flowyml.storage.folders import ArtifactFolders
 from flowyml_azure import containers
 from flowyml_azure.storage import AzureArtifactStore
-
-
-@frozen
-class AzureDoor:
-    """The blobs below a prefix, by the vendor's own client."""
-
-    client: ContainerClient
-    prefix: str
-
-    def names(self) -> list[str]:
-        found = self.client.list_blob_names(name_starts_with=f"{self.prefix}/")
-        return sorted(name.removeprefix(f"{self.prefix}/") for name in found)
-
-    def read(self, name: str) -> bytes:
-        content: bytes = self.client.download_blob(f"{self.prefix}/{name}").readall()
-        return content
-
-    def write(self, name: str, content: bytes) -> None:
-        self.client.upload_blob(f"{self.prefix}/{name}", content, overwrite=True)
-
-    def remove(self, name: str) -> None:
-        self.client.delete_blob(f"{self.prefix}/{name}")
-
-
-@pytest.fixture(scope="session")
-def azurite(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Azurite]:
-    """Run the server, with one container."""
-    server = start_azurite(tmp_path_factory.mktemp("azurite"))
-    with ContainerClient.from_connection_string(server.connection_string(), "models") as client:
-        client.create_container()
-    yield server
-    server.process.kill()
 
 
 @pytest.fixture
@@ -75,10 +42,10 @@ def folders(store: AzureArtifactStore) -> ArtifactFolders:
 
 
 @pytest.fixture
-def door(azurite: Azurite, store: AzureArtifactStore) -> Iterator[AzureDoor]:
+def door(azurite: Azurite, store: AzureArtifactStore) -> Iterator[AzureBlobs]:
     """Return its back door."""
     with ContainerClient.from_connection_string(azurite.connection_string(), "models") as client:
-        yield AzureDoor(client, store.prefix)
+        yield AzureBlobs(client, store.prefix)
 
 
 @pytest.fixture
@@ -95,7 +62,7 @@ def large_file(folder: Path, size: int) -> tuple[Path, StoredFile]:
     return path, StoredFile("large.bin", size, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def test_a_flipped_bit_is_found(folders: ArtifactFolders, door: AzureDoor) -> None:
+def test_a_flipped_bit_is_found(folders: ArtifactFolders, door: AzureBlobs) -> None:
     """Whatever happened to the container, the wrong bytes are not handed out."""
     stored = put(folders)
     changed = bytearray(door.read("run-1/model/model.pkl"))
@@ -106,7 +73,7 @@ def test_a_flipped_bit_is_found(folders: ArtifactFolders, door: AzureDoor) -> No
 
 
 def test_a_large_file_goes_up_in_blocks(
-    store: AzureArtifactStore, door: AzureDoor, tmp_path: Path, small_blocks: int
+    store: AzureArtifactStore, door: AzureBlobs, tmp_path: Path, small_blocks: int
 ) -> None:
     """It is one blob in the end, whole, with its digest."""
     path, file = large_file(tmp_path, 5 * small_blocks + 17)
@@ -121,7 +88,7 @@ def test_a_large_file_goes_up_in_blocks(
 
 
 def test_a_killed_upload_goes_on(
-    store: AzureArtifactStore, door: AzureDoor, tmp_path: Path, small_blocks: int
+    store: AzureArtifactStore, door: AzureBlobs, tmp_path: Path, small_blocks: int
 ) -> None:
     """Blocks that lie there already are not sent again: they are recognised by their names."""
     path, file = large_file(tmp_path, 4 * small_blocks)
@@ -177,7 +144,7 @@ def test_a_malformed_connection_string_is_not_shown() -> None:
     )
 
 
-def test_a_store_that_works_passes_the_doctor(store: AzureArtifactStore, door: AzureDoor) -> None:
+def test_a_store_that_works_passes_the_doctor(store: AzureArtifactStore, door: AzureBlobs) -> None:
     """And leaves nothing behind."""
     store.preflight()
     assert [check.ok for check in store.diagnose()] == [True, True, True]

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import urllib.parse
-import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from typing import ClassVar
 
 import pytest
-from attrs import frozen
-from tests.servers.gcs import put_gcs_object
+from tests.servers.gcs import GCSObjects
 from tests.servers.processes import ServerProcess
 from tests.servers.vertex import VertexServer
 
@@ -26,39 +22,6 @@ from flowyml.testing import (
 from flowyml_gcp.deployer import VertexEndpoint
 from flowyml_gcp.registry import VertexModelRegistry
 from flowyml_gcp.storage import GCSArtifactStore
-
-
-@frozen
-class Objects:
-    """The objects below a prefix, by the emulator's own interface."""
-
-    url: str
-    bucket: str
-    prefix: str
-
-    def names(self) -> list[str]:
-        listing = f"{self.url}/storage/v1/b/{self.bucket}/o?prefix={self.prefix}/&maxResults=5000"
-        with urllib.request.urlopen(listing, timeout=10) as response:
-            items = json.load(response).get("items", [])
-        return sorted(item["name"].removeprefix(f"{self.prefix}/") for item in items)
-
-    def read(self, name: str) -> bytes:
-        with urllib.request.urlopen(f"{self._address(name)}?alt=media", timeout=10) as response:
-            content: bytes = response.read()
-        return content
-
-    def write(self, name: str, content: bytes) -> None:
-        put_gcs_object(self.url, self.bucket, f"{self.prefix}/{name}", content)
-
-    def remove(self, name: str) -> None:
-        request = urllib.request.Request(self._address(name), method="DELETE")
-        with urllib.request.urlopen(request, timeout=10):
-            pass
-
-    def _address(self, name: str) -> str:
-        quoted = urllib.parse.quote(f"{self.prefix}/{name}", safe="")
-        return f"{self.url}/storage/v1/b/{self.bucket}/o/{quoted}"
-
 
 Registrations = Callable[..., Registration]
 
@@ -91,7 +54,7 @@ class TestStore(StoreContract):
 
     @pytest.fixture
     def backend(self, gcs: ServerProcess, prefix: str) -> StoreBackend:
-        return Objects(gcs.url, "models", prefix)
+        return GCSObjects(gcs.url, "models", prefix)
 
 
 class TestRegistry(RegistryContract):

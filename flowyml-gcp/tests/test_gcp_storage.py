@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
-import urllib.parse
-import urllib.request
 import uuid
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -14,8 +11,7 @@ from pathlib import Path
 
 import attrs
 import pytest
-from attrs import frozen
-from tests.servers.gcs import make_gcs_bucket, put_gcs_object
+from tests.servers.gcs import GCSObjects, make_gcs_bucket
 from tests.servers.processes import ServerProcess
 from tests.storage.storage_samples import FILES, contents, put
 
@@ -25,38 +21,6 @@ from flowyml.storage.folders import ArtifactFolders
 from flowyml_gcp import buckets
 from flowyml_gcp.buckets import GCSBucket
 from flowyml_gcp.storage import GCSArtifactStore
-
-
-@frozen
-class GCSDoor:
-    """The objects below a prefix, by the emulator's own interface."""
-
-    url: str
-    bucket: str
-    prefix: str
-
-    def _address(self, name: str) -> str:
-        quoted = urllib.parse.quote(f"{self.prefix}/{name}", safe="")
-        return f"{self.url}/storage/v1/b/{self.bucket}/o/{quoted}"
-
-    def names(self) -> list[str]:
-        listing = f"{self.url}/storage/v1/b/{self.bucket}/o?prefix={self.prefix}/&maxResults=5000"
-        with urllib.request.urlopen(listing, timeout=10) as response:
-            items = json.load(response).get("items", [])
-        return sorted(item["name"].removeprefix(f"{self.prefix}/") for item in items)
-
-    def read(self, name: str) -> bytes:
-        with urllib.request.urlopen(f"{self._address(name)}?alt=media", timeout=10) as response:
-            content: bytes = response.read()
-        return content
-
-    def write(self, name: str, content: bytes) -> None:
-        put_gcs_object(self.url, self.bucket, f"{self.prefix}/{name}", content)
-
-    def remove(self, name: str) -> None:
-        request = urllib.request.Request(self._address(name), method="DELETE")
-        with urllib.request.urlopen(request, timeout=10):
-            pass
 
 
 @pytest.fixture
@@ -76,9 +40,9 @@ def folders(store: GCSArtifactStore) -> ArtifactFolders:
 
 
 @pytest.fixture
-def door(gcs: ServerProcess, store: GCSArtifactStore) -> GCSDoor:
+def door(gcs: ServerProcess, store: GCSArtifactStore) -> GCSObjects:
     """Return its back door."""
-    return GCSDoor(gcs.url, "models", store.prefix)
+    return GCSObjects(gcs.url, "models", store.prefix)
 
 
 @pytest.fixture
@@ -95,7 +59,7 @@ def large_file(folder: Path, size: int) -> tuple[Path, StoredFile]:
     return path, StoredFile("large.bin", size, hashlib.sha256(path.read_bytes()).hexdigest())
 
 
-def test_a_flipped_bit_is_found(folders: ArtifactFolders, door: GCSDoor) -> None:
+def test_a_flipped_bit_is_found(folders: ArtifactFolders, door: GCSObjects) -> None:
     """Whatever happened to the bucket, the wrong bytes are not handed out."""
     stored = put(folders)
     changed = bytearray(door.read("run-1/model/model.pkl"))
@@ -106,7 +70,7 @@ def test_a_flipped_bit_is_found(folders: ArtifactFolders, door: GCSDoor) -> None
 
 
 def test_a_large_file_goes_up_in_parts(
-    store: GCSArtifactStore, door: GCSDoor, tmp_path: Path, small_parts: int
+    store: GCSArtifactStore, door: GCSObjects, tmp_path: Path, small_parts: int
 ) -> None:
     """It is one object in the end, whole, with its digest, and no part is left."""
     path, file = large_file(tmp_path, 5 * small_parts + 17)
@@ -121,7 +85,7 @@ def test_a_large_file_goes_up_in_parts(
 
 
 def test_a_killed_upload_goes_on(
-    store: GCSArtifactStore, door: GCSDoor, tmp_path: Path, small_parts: int
+    store: GCSArtifactStore, door: GCSObjects, tmp_path: Path, small_parts: int
 ) -> None:
     """The parts that lie there already are not sent again: they are recognised by the content."""
     path, file = large_file(tmp_path, 4 * small_parts)
@@ -160,7 +124,7 @@ def test_a_bucket_that_is_missing_is_named_before_anything_runs(gcs: ServerProce
     assert not bucket.ok
 
 
-def test_a_store_that_works_passes_the_doctor(store: GCSArtifactStore, door: GCSDoor) -> None:
+def test_a_store_that_works_passes_the_doctor(store: GCSArtifactStore, door: GCSObjects) -> None:
     """And leaves nothing behind."""
     store.preflight()
     assert [check.ok for check in store.diagnose()] == [True, True, True]

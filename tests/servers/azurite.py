@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from attrs import frozen
 from tests.servers.processes import ROOT, ServerProcess, free_ports
 
-__all__ = ["KEY", "Azurite", "start_azurite"]
+__all__ = ["KEY", "AzureBlobs", "Azurite", "start_azurite"]
 
 KEY = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
 """The development key that Azurite publishes."""
@@ -55,3 +56,25 @@ def start_azurite(folder: Path) -> Azurite:
         environment={},
     )
     return Azurite(process)
+
+
+@frozen
+class AzureBlobs:
+    """The blobs below a prefix, by the vendor's own client."""
+
+    client: Any
+    prefix: str
+
+    def names(self) -> list[str]:
+        found = self.client.list_blob_names(name_starts_with=f"{self.prefix}/")
+        return sorted(name.removeprefix(f"{self.prefix}/") for name in found)
+
+    def read(self, name: str) -> bytes:
+        content: bytes = self.client.download_blob(f"{self.prefix}/{name}").readall()
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        self.client.upload_blob(f"{self.prefix}/{name}", content, overwrite=True)
+
+    def remove(self, name: str) -> None:
+        self.client.delete_blob(f"{self.prefix}/{name}")

