@@ -96,9 +96,8 @@ class _Threads:
         with self._lock:
             if self._started == 0:
                 self._start(self._serve)
-            elif not (self._idle or self._growing) and self._started < self.workers:
-                self._growing = True
-                threading.Thread(target=self._grow, name="flowyml-growth", daemon=True).start()
+            else:
+                self._consider_growing()
         return future
 
     def close(self) -> None:
@@ -116,6 +115,17 @@ class _Threads:
     def _start(self, target: Callable[[], None]) -> None:
         self._started += 1
         threading.Thread(target=target, name=f"flowyml-step-{self._started}", daemon=True).start()
+
+    def _consider_growing(self) -> None:
+        """See that somebody takes up what waits.
+
+        Asked for each new step, and by each thread that takes one up: a thread that was idle when a
+        step came may have been about to take another.
+        """
+        nobody = not (self._idle or self._growing or self._closed or self._waiting.empty())
+        if nobody and self._started < self.workers:
+            self._growing = True
+            threading.Thread(target=self._grow, name="flowyml-growth", daemon=True).start()
 
     def _grow(self) -> None:
         """Start threads until the waiting steps are taken up."""
@@ -138,6 +148,7 @@ class _Threads:
             with self._lock:
                 self._idle -= 1
                 self._taken += 1
+                self._consider_growing()
             if waiting is None:
                 return
             _do(*waiting)

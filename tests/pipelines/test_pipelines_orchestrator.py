@@ -52,6 +52,21 @@ def test_every_step_is_run(executor: StepExecutor) -> None:
     assert [future.result(30).step for future in futures] == [str(n) for n in range(100)]
 
 
+def test_no_step_is_left_to_a_thread_that_is_busy() -> None:
+    """A thread that is about to take one step is not counted on for the next, however close."""
+    for _ in range(300):
+        together = threading.Barrier(2)
+
+        def meet(task: StepTask, together: threading.Barrier = together) -> StepOutcome:
+            together.wait(20)
+            return done(task)
+
+        executor = LocalOrchestrator().open_executor(RUN)
+        futures = [executor.submit(meet, task(name)) for name in ("left", "right")]
+        assert [future.result(30).step for future in futures] == ["left", "right"]
+        executor.close()
+
+
 def test_waiting_steps_get_threads_of_their_own(executor: StepExecutor) -> None:
     """Steps that wait for each other run at once, up to the number that is allowed."""
     together = threading.Barrier(3)
