@@ -121,7 +121,8 @@ class _OfSeries:
         if type(value) is not pl.Series:
             message = f"this holds a polars.Series, not a {type(value).__qualname__}"
             raise SerializationError(message)
-        return value.to_frame()
+        series: Any = value
+        return series.to_frame()
 
     def read(self, source: FileSource, *, trusted: bool) -> object:
         """Take the only column of the frame."""
