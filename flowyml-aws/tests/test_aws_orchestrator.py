@@ -131,10 +131,10 @@ def test_from_a_run_to_an_answer(project: Path, sagemaker: SageMakerServer) -> N
         "from flowyml.stacks.active import current_stack\n"
         "print(current_stack().hooks.predict('model_deployer', 'fraud', [[3.0]]))"
     )
-    done = subprocess.run(
+    asked = subprocess.run(
         [sys.executable, "-c", script], cwd=project, capture_output=True, text=True, check=False
     )
-    assert json.loads(done.stdout) == pytest.approx([6.0]), done.stderr
+    assert json.loads(asked.stdout) == pytest.approx([6.0]), asked.stderr
 
 
 @pytest.fixture
