@@ -30,6 +30,7 @@ def test_every_entry_point_loads() -> None:
     assert all(isinstance(entry_point.load(), type) for entry_point in registered)
     assert {entry_point.name for entry_point in registered} == {
         "s3",
+        "sagemaker",
         "sagemaker_endpoint",
         "sagemaker_model_registry",
     }
