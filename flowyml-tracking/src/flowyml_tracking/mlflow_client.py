@@ -20,7 +20,7 @@ SETTINGS: Final = MappingProxyType(
         # A run's address is in the ledger; MLflow would print it between the user's own lines.
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
         # MLflow goes on trying for four minutes; a delivery that fails is tried again anyway.
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     }
 )
