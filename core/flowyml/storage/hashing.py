@@ -26,6 +26,8 @@ _WORTH_A_THREAD = 2**18
 
 _LONG = 2**23
 
+_NO_FILE = -1
+
 
 class HashingWriter(io.RawIOBase):
     """A new local file that is hashed as it grows.
@@ -38,13 +40,14 @@ class HashingWriter(io.RawIOBase):
         """Make the file; it must not exist."""
         super().__init__()
         self._path = path
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        self._file = os.open(path, flags, 0o666)
         self._hash = hashlib.sha256()
         self._position = 0
         self._hashed = 0
         self._in_order = True
         self._thread: ThreadPoolExecutor | None = None
+        self._file: int = _NO_FILE  # a writer that could not make its file is closed as well
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        self._file = os.open(path, flags, 0o666)
 
     def writable(self) -> bool:
         """Return True."""
@@ -103,7 +106,8 @@ class HashingWriter(io.RawIOBase):
             super().close()
             if self._thread is not None:
                 self._thread.shutdown()
-            os.close(self._file)
+            if self._file != _NO_FILE:
+                os.close(self._file)
 
     def digest(self) -> tuple[int, str]:
         """Return size and hexadecimal SHA-256 of the closed file."""
