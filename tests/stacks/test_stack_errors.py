@@ -124,6 +124,21 @@ TEXTS = {
         "2:39",
         "did you mean 's3a'",
     ),
+    "rule for a store of an unknown type": (
+        "plugins: { artifact_store: { type: gsc },\n artifact_routing: { Model: { store: gsc } } }",
+        "1:36",
+        "unknown artifact_store type 'gsc'",
+    ),
+    "rule for a store without a type": (
+        "plugins: { artifact_stores: { hot: {} },\n  artifact_routing: { Model: { store: hot } } }",
+        "1:36",
+        "this artifact_store has no `type`",
+    ),
+    "rule for a store that is no mapping": (
+        "plugins: { artifact_store: gcs,\n  artifact_routing: { Model: { store: gcs } } }",
+        "1:28",
+        "is not a mapping",
+    ),
     "stores": ("plugins: { artifact_stores: [] }", "1:29", "a mapping from names to stores"),
     "name of a store": (
         "plugins: { artifact_stores: { local: { type: memory } } }",

@@ -141,14 +141,12 @@ class _Builder:
 
     def _component(self, role: str, name: str | None, node: Node) -> None:
         """Add the component of a node; without a name it is called after its type."""
-        if not isinstance(node, MappingNode):
-            self._no_mapping(role, node)
-            return
-        type_ = self._type(role, node)
-        if type_ is None:
-            return
+        type_ = self._named_type(role, node)
         name = name or self._free_name("extensions" if role == "extension" else role, type_)
+        # Also one that cannot be built has its name, so that a rule for it is no second error.
         self.types[name] = type_
+        if not isinstance(node, MappingNode) or type_ not in self.catalog.types(role):
+            return
         self.nodes[name] = node
         try:
             provider = self.catalog.find(role, type_)
@@ -160,24 +158,26 @@ class _Builder:
         if made is not None:
             self.members.append(Member(name, made, provider))
 
-    def _type(self, role: str, node: MappingNode) -> str | None:
-        """Return the installed type that a node names; None, and a problem, where there is none."""
+    def _named_type(self, role: str, node: Node) -> str:
+        """Return the type that a node names; a problem, where it names none that is installed."""
+        if not isinstance(node, MappingNode):
+            return self._no_mapping(role, node)
         types = self.catalog.types(role)
         found = node.get("type")
         if found is None:
             hint = f"add `type:`, one of: {', '.join(types) or 'none is installed'}"
             self._problem(f"this {role} has no `type`", node, hint)
-            return None
-        type_ = self.structurer.structure(str, found, f"type of the {role}")
-        if type_ is not None and type_ not in types:
+            return ""
+        type_ = self.structurer.structure(str, found, f"type of the {role}") or ""
+        if type_ and type_ not in types:
             self._problem(self.catalog.unknown(role, type_), found)
-            return None
         return type_
 
-    def _no_mapping(self, role: str, node: Node) -> None:
+    def _no_mapping(self, role: str, node: Node) -> str:
         text = node.text if isinstance(node, ScalarNode) else ""
         plain = text if text.replace("_", "").isalnum() else "NAME"
         self._problem(f"this {role} is not a mapping", node, f"write {{ type: {plain} }}")
+        return text
 
     def _free_name(self, prefix: str, type_: str) -> str:
         name, count = f"{prefix}.{type_}", 1
