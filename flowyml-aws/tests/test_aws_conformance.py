@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any
 
 import boto3
 import pytest
@@ -23,6 +23,7 @@ from flowyml.testing import (
 )
 from flowyml_aws.deployer import SageMakerEndpoint
 from flowyml_aws.registry import SageMakerModelRegistry
+from flowyml_aws.sessions import Account
 from flowyml_aws.storage import S3ArtifactStore
 
 
@@ -71,12 +72,6 @@ class TestStore(StoreContract):
 
 class TestRegistry(RegistryContract):
     registry = "sagemaker_model_registry"
-    skips: ClassVar = {
-        "test_what_cannot_be_a_name_is_refused": "not yet: empty and unprintable names are taken",
-        "test_of_two_models_at_once_one_gets_the_version": (
-            "not yet: nothing in SageMaker keeps two processes from one version of the user's"
-        ),
-    }
 
     @pytest.fixture
     def new_registry(
@@ -94,9 +89,11 @@ class TestRegistry(RegistryContract):
 
 
 class TestDeployer(DeployerContract):
-    skips: ClassVar = {
-        "test_the_doctor_finds_it_well": "the server that stands for AWS knows no roles"
-    }
+    @pytest.fixture(autouse=True)
+    def _role(self, account: Account) -> None:
+        """Let SageMaker take on the role that the endpoints are served under."""
+        trust = '{"Statement": {"Principal": {"Service": "sagemaker.amazonaws.com"}}}'
+        account.client("iam").create_role(RoleName="serving", AssumeRolePolicyDocument=trust)
 
     @pytest.fixture
     def new_deployer(

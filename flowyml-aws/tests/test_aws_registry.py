@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import attrs
@@ -128,6 +130,35 @@ class TestRegistering:
         with pytest.raises(DeliveryError, match="give the model another version"):
             registry.register_model(other, a_context("key-2"))
         assert len(packages(registry)) == 1
+
+    def test_of_two_at_once_the_first_has_the_version(
+        self,
+        registry: SageMakerModelRegistry,
+        store: S3ArtifactStore,
+        sagemaker: SageMakerServer,
+    ) -> None:
+        """Both have seen that it is free; the one that comes later takes its package away."""
+        sagemaker.steer(hold="CreateModelPackage", when="before")
+        both = [a_registration(store), a_registration(store, a_model(3.0), "run-2/model")]
+
+        def register(number: int) -> str | DeliveryError:
+            context = a_context(f"key-{number}")
+            try:
+                return registry.register_model(both[number], context).digest
+            except DeliveryError as error:
+                return error
+
+        with ThreadPoolExecutor(2) as threads:
+            ending = [threads.submit(register, number) for number in range(2)]
+            while sagemaker.calls().count("CreateModelPackage") < 2:
+                time.sleep(0.02)
+            sagemaker.steer(hold=None)
+            ended = [future.result() for future in ending]
+        (winner,) = [found for found in ended if isinstance(found, str)]
+        (refused,) = [found for found in ended if isinstance(found, DeliveryError)]
+        assert "give the model another version" in str(refused)
+        assert not refused.transient
+        assert [found.digest for found in registry.list_models("fraud_detector")] == [winner]
 
     def test_sagemaker_counts_where_the_user_does_not(
         self, registry: SageMakerModelRegistry, store: S3ArtifactStore

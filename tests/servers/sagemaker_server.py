@@ -121,6 +121,14 @@ def install() -> None:
             return result(answer(self.sagemaker_backend, self._get_param))
 
         setattr(response, name, handle)
+    import_module("moto.iam.responses").IamResponse.simulate_principal_policy = allow
+
+
+def allow(self: Any) -> Any:
+    """Answer for IAM, which in moto cannot simulate: the caller may do all that is asked about."""
+    asked = self._get_param("ActionNames")
+    found = [{"EvalActionName": name, "EvalDecision": "allowed"} for name in asked]
+    return import_module("moto.core.responses").ActionResult({"EvaluationResults": found})
 
 
 def refuse(message: str, kind: str = "ValidationError") -> NoReturn:
@@ -200,9 +208,18 @@ def add_tags(backend: Any, arn: str, tags: list[dict[str, str]]) -> list[dict[st
 # ─── model packages ─────────────────────────────────────────────────────────────────────────────
 
 
+COUNTING = threading.Lock()
+
+
 @backend_method
 def create_model_package(backend: Any, **fields: Any) -> str:
-    """Keep the limits, and give the same package for the same token."""
+    """Keep the limits, give no number twice, and give the same package for the same token."""
+    with COUNTING:
+        return counted_model_package(backend, **fields)
+
+
+def counted_model_package(backend: Any, **fields: Any) -> str:
+    """Make a package, while nobody else makes one."""
     for package in backend.model_packages.values():
         if fields["client_token"] and package.client_token == fields["client_token"]:
             return str(package.arn)

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from attrs import frozen
 
+from flowyml.errors import DeliveryError
 from flowyml.records import ApprovalStatus, DeliveryContext, ModelVersion, Registration
 from flowyml_aws.bundles import Bundle
 from flowyml_aws.names import quote, resource_name, unquote
@@ -23,6 +24,7 @@ __all__ = [
     "APPROVALS",
     "NAME",
     "Summary",
+    "check_name",
     "client_token",
     "description",
     "group_name",
@@ -76,6 +78,17 @@ class Summary:
         counted = found["version"] == UNCOUNTED
         version = str(number) if counted else unquote(found["version"])
         return cls(entry["ModelPackageArn"], number, version, unquote(found["key"]))
+
+
+def check_name(name: str) -> None:
+    """Refuse a name of which nothing could be seen.
+
+    Raises:
+        DeliveryError: It is one.
+    """
+    if not name.strip() or not name.isprintable():
+        message = f"SageMaker gets no model named {name!r}; call it by letters that can be printed"
+        raise DeliveryError(message)
 
 
 def group_name(name: str) -> str:

@@ -22,6 +22,7 @@ from flowyml_aws.packages import (
     APPROVALS,
     NAME,
     Summary,
+    check_name,
     group_name,
     model_version,
     package_fields,
@@ -91,6 +92,7 @@ class SageMakerModelRegistry(ModelRegistry):
     @hookimpl
     def register_model(self, registration: Registration, context: DeliveryContext) -> ModelVersion:
         """Make the bundle, then the package, unless this delivery or version is there already."""
+        check_name(registration.name)
         doing = f"registering {registration.name!r} in SageMaker"
         with explained(doing):
             self._make_group(registration.name)
@@ -108,7 +110,23 @@ class SageMakerModelRegistry(ModelRegistry):
         with explained(doing):
             fields = package_fields(registration, context, bundle, image)
             arn = self.client.create_model_package(**fields)["ModelPackageArn"]
-            return self._describe(arn, self._aliases(registration.name))
+            return self._settled(registration, arn)
+
+    def _settled(self, registration: Registration, arn: str) -> ModelVersion:
+        """Let the package that SageMaker counted first have the version; delete one that is later.
+
+        Nothing in SageMaker refuses a version of the user's twice. Its own count is given once,
+        and whoever is later sees whoever was earlier.
+
+        Raises:
+            DeliveryError: Another process was faster, with another model.
+        """
+        same = self._of_version(registration)
+        first = same[0].arn if same else arn
+        if first != arn:
+            self.client.delete_model_package(ModelPackageName=arn)
+        found = self._describe(first, self._aliases(registration.name))
+        return _unless_other(found, registration)
 
     def _store_of(self, uri: str) -> S3ArtifactStore:
         return self.store.covering(uri)
@@ -145,21 +163,21 @@ class SageMakerModelRegistry(ModelRegistry):
 
     def _registered(self, registration: Registration, key: str) -> ModelVersion | None:
         """Find what this delivery made before, or the same version with the same digest."""
-        summaries = list(self._summaries(registration.name))
-        same_key = [one for one in summaries if one.key == key]
-        same_version = [one for one in summaries if one.version == registration.version]
-        if registration.version is None and not same_key:
+        for one in self._summaries(registration.name):
+            if one.key == key:
+                return self._settled(registration, one.arn)
+        same = self._of_version(registration)
+        if not same:
             return None
-        for one in same_key or same_version:
-            found = self._describe(one.arn, self._aliases(registration.name))
-            if found.digest == registration.stored.digest:
-                return found
-            message = (
-                f"{found.reference} is registered in SageMaker already, with {found.digest}, and "
-                f"{registration.stored.digest} was to be registered; give the model another version"
-            )
-            raise DeliveryError(message)
-        return None
+        found = self._describe(same[0].arn, self._aliases(registration.name))
+        return _unless_other(found, registration)
+
+    def _of_version(self, registration: Registration) -> list[Summary]:
+        """List what has the user's version, the first one first; it is one unless two compete."""
+        if registration.version is None:
+            return []
+        found = self._summaries(registration.name)
+        return [one for one in reversed(list(found)) if one.version == registration.version]
 
     @hookimpl
     def get_model(self, name: str, version: str | None) -> ModelVersion | None:
@@ -279,3 +297,18 @@ class SageMakerModelRegistry(ModelRegistry):
             if not page.get("NextToken"):
                 return
             following = {"NextToken": page["NextToken"]}
+
+
+def _unless_other(found: ModelVersion, registration: Registration) -> ModelVersion:
+    """Return what is there already, if it is the same model.
+
+    Raises:
+        DeliveryError: It is another one.
+    """
+    if found.digest == registration.stored.digest:
+        return found
+    message = (
+        f"{found.reference} is registered in SageMaker already, with {found.digest}, and "
+        f"{registration.stored.digest} was to be registered; give the model another version"
+    )
+    raise DeliveryError(message)
