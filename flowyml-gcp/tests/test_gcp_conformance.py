@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Iterator
-from typing import ClassVar
 
 import pytest
 from tests.servers.gcs import GCSObjects
@@ -59,11 +58,6 @@ class TestStore(StoreContract):
 
 class TestRegistry(RegistryContract):
     registry = "vertex_model_registry"
-    skips: ClassVar = {
-        "test_of_two_models_at_once_one_gets_the_version": (
-            "Vertex AI has no versions of the user's that it could refuse to give twice"
-        ),
-    }
 
     @pytest.fixture
     def new_registry(self, vertex: VertexServer) -> Callable[[], VertexModelRegistry]:
@@ -77,12 +71,6 @@ class TestRegistry(RegistryContract):
 
 
 class TestDeployer(DeployerContract):
-    skips: ClassVar = {
-        "test_a_store_that_it_cannot_read_is_named": (
-            "the registry has refused such a model before it can be deployed"
-        ),
-    }
-
     @pytest.fixture
     def new_deployer(self, vertex: VertexServer) -> Callable[[], VertexEndpoint]:
         return lambda: VertexEndpoint(project="test-project", endpoint_url=vertex.url, deadline=20)

@@ -175,6 +175,7 @@ class VertexState:
     operations: dict[str, _Operation] = field(factory=dict)
     jobs: dict[str, _CustomJob] = field(factory=dict)
     loaded: dict[str, Any] = field(factory=dict)
+    counts: dict[str, int] = field(factory=dict)
     lock: threading.RLock = field(factory=threading.RLock)
 
     def answer(self, call: str, request: Any) -> Any:
@@ -281,13 +282,18 @@ class VertexState:
     def _add_version(self, name: str, model: types.Model) -> types.UploadModelResponse:
         versions = self.models.setdefault(name, [])
         model.name = name
-        model.version_id = str(len(versions) + 1)
+        self.counts[name] = self.counts.get(name, 0) + 1
+        model.version_id = str(self.counts[name])
         model.create_time = model.version_create_time = _now()
         model.supported_deployment_resources_types = [
             types.Model.DeploymentResourcesType.DEDICATED_RESOURCES
         ]
         if not versions:
             model.version_aliases.append("default")
+        for other in versions:  # one that was uploaded at the same time loses its alias
+            other.version_aliases = [
+                alias for alias in other.version_aliases if alias not in model.version_aliases
+            ]
         versions.append(model)
         return types.UploadModelResponse(model=name, model_version_id=model.version_id)
 
@@ -323,6 +329,19 @@ class VertexState:
             raise _missing(request.name)
         found = [model for model in self.models[request.name] if _passes(model, request.filter)]
         return types.ListModelVersionsResponse(models=found)
+
+    def DeleteModelVersion(self, request: Any) -> operations_pb2.Operation:  # noqa: N802
+        """Delete a version that is not the only one."""
+        version = self._version(request.name)
+        versions = self.models[version.name]
+        if len(versions) == 1:
+            raise VertexStatus(Code.FAILED_PRECONDITION, "the only version cannot be deleted")
+
+        def finish() -> empty_pb2.Empty:
+            versions.remove(version)
+            return empty_pb2.Empty()
+
+        return self._begin(version.name, finish)
 
     def UpdateModel(self, request: Any) -> types.Model:  # noqa: N802
         """Change what the mask names."""

@@ -76,6 +76,12 @@ class VertexEndpoint(VertexComponent, ModelDeployer):
                 "serves what the vertex_model_registry has; use that registry in the stack"
             )
             raise DeliveryError(message)
+        if not model.uri.startswith("gs://"):
+            message = (
+                f"{model.reference} lies at {model.uri}, and Vertex AI serves what lies in Cloud "
+                "Storage; store Model in a `gcs` store"
+            )
+            raise DeliveryError(message)
         self._verify(model)
         resource = self._made(endpoint)
         identifier = deployed_id(context.key)

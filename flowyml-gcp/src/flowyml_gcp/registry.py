@@ -59,7 +59,34 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
             message = f"{registration.name!r} is being registered by somebody else: {cause.message}"
             raise DeliveryError(message, transient=True) from cause
         done = self.wait(operation, f"register {registration.name!r}")
-        return self._get(f"{name}@{done.model_version_id}")
+        return self._settled(registration, context, f"{name}@{done.model_version_id}")
+
+    def _settled(
+        self, registration: Registration, context: DeliveryContext, resource: str
+    ) -> ModelVersion:
+        """Let the version that Vertex AI counted first be the user's; delete one that is later.
+
+        Vertex AI refuses no version of the user's while another one of it is being uploaded. Its
+        own count is given once, and whoever waits for the others sees all of them.
+
+        Raises:
+            DeliveryError: Another process was faster, with another model.
+        """
+        name, what = self._name(registration.name), f"register {registration.name!r}"
+        self.wait_for_others(self.models, name, what)
+        labels = _labels(registration, context)
+        label = "flowyml-version" if registration.version else "flowyml-key"
+        first = min(self._versions(name, f'labels.{label}="{labels[label]}"'), key=_count)
+        if first.registry_id != resource:
+            operation = self.models.delete_model_version(request={"name": resource})
+            self.wait(operation, f"give up {resource}")
+        if registration.version and first.version != registration.version:  # the later one had it
+            alias = version_alias(registration.version)
+            self.models.merge_version_aliases(
+                request={"name": first.registry_id, "version_aliases": [alias]}
+            )
+            first = self._get(str(first.registry_id))
+        return _unless_other(first, registration)
 
     def _registered(
         self, registration: Registration, context: DeliveryContext
@@ -67,16 +94,12 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
         """Return the version that this delivery, or the same content, has already."""
         clause = f'labels.flowyml-key="{digest_label(context.key)}"'
         by_key = next(self._versions(self._name(registration.name), clause), None)
-        if by_key or registration.version is None:
-            return by_key
+        if by_key:
+            return self._settled(registration, context, str(by_key.registry_id))
+        if registration.version is None:
+            return None
         same = self.get_model(registration.name, registration.version)
-        if same and same.digest != registration.stored.digest:
-            message = (
-                f"{same.reference} is registered in Vertex AI already with {same.digest}, and this "
-                f"is {registration.stored.digest}; give the model another version"
-            )
-            raise DeliveryError(message)
-        return same
+        return same and _unless_other(same, registration)
 
     def _upload(self, registration: Registration, context: DeliveryContext) -> Mapping[str, Any]:
         name = self._name(registration.name)
@@ -231,6 +254,26 @@ def model_version(model: Any) -> ModelVersion:
         output_schema=facts.get("output_schema"),
         serving_config=facts.get("serving_config", {}),
     )
+
+
+def _count(model: ModelVersion) -> int:
+    """Return Vertex AI's own number of a version."""
+    return int(str(model.registry_id).rpartition("@")[2])
+
+
+def _unless_other(found: ModelVersion, registration: Registration) -> ModelVersion:
+    """Return what is there already, if it is the same model.
+
+    Raises:
+        DeliveryError: It is another one.
+    """
+    if found.digest == registration.stored.digest:
+        return found
+    message = (
+        f"{found.reference} is registered in Vertex AI already with {found.digest}, and this "
+        f"is {registration.stored.digest}; give the model another version"
+    )
+    raise DeliveryError(message)
 
 
 def _check_name(name: str) -> None:
