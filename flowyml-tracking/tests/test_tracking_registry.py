@@ -68,10 +68,13 @@ quiet = pytest.mark.filterwarnings("ignore:.*type hint:UserWarning")
 Register = Callable[..., tuple[ModelVersion, DeliveryContext]]
 
 
-def fitted(weight: float = 1.0) -> LogisticRegression:
+ROWS = np.array([[0.0], [1.0], [2.0], [3.0]])
+LABELS = [0, 0, 1, 1]
+
+
+def fitted() -> LogisticRegression:
     """Return a model that tells small numbers from large ones."""
-    rows = np.array([[0.0], [1.0], [2.0], [3.0]]) * weight
-    return LogisticRegression().fit(rows, [0, 0, 1, 1])
+    return LogisticRegression().fit(ROWS, LABELS)
 
 
 def test_a_version_says_where_the_model_lies(
@@ -181,11 +184,61 @@ def test_mlflow_loads_the_model_that_was_stored(
     register(model, "1.0")
     registry.set_alias(name, "1.0", "champion")
     mlflow.set_tracking_uri(mlflow_server.url)
-    rows = pd.DataFrame([[0.0], [3.0]])
     for uri in (f"models:/{name}/1", f"models:/{name}@champion"):
         loaded = mlflow.pyfunc.load_model(uri)
-        assert loaded.predict(rows).tolist() == [0, 1]
-    assert type(loaded._model_impl.model) is type(model)
+        assert loaded.predict(pd.DataFrame(ROWS)).tolist() == [0, 0, 1, 1]
+    assert type(loaded.get_raw_model()) is type(model)
+    again = mlflow.sklearn.load_model(f"models:/{name}/1")
+    assert type(again) is type(model)
+    assert again.coef_.tolist() == model.coef_.tolist()
+
+
+def boosted() -> Any:
+    """Return an XGBoost model with scikit-learn's interface, and what it predicts."""
+    xgboost = pytest.importorskip("xgboost")
+    model = xgboost.XGBClassifier(n_estimators=3).fit(ROWS, LABELS)
+    return model, model.predict(ROWS)
+
+
+def bare_booster() -> Any:
+    """Return an XGBoost model of its own kind."""
+    xgboost = pytest.importorskip("xgboost")
+    matrix = xgboost.DMatrix(ROWS, LABELS)
+    model = xgboost.train({"max_depth": 2}, matrix, num_boost_round=3)
+    return model, model.predict(matrix)
+
+
+def light_booster() -> Any:
+    """Return a LightGBM model of its own kind."""
+    lightgbm = pytest.importorskip("lightgbm")
+    data = lightgbm.Dataset(ROWS, LABELS)
+    settings = {"min_data_in_leaf": 1, "min_data_in_bin": 1, "verbose": -1, "num_threads": 1}
+    model = lightgbm.train(settings, data, num_boost_round=3)
+    return model, model.predict(ROWS)
+
+
+def graph() -> Any:
+    """Return an ONNX model that doubles a number."""
+    helper = pytest.importorskip("onnx").helper
+    shape = [None, 1]
+    ends = [helper.make_tensor_value_info(end, 1, shape) for end in ("x", "y")]
+    nodes = [helper.make_node("Add", ["x", "x"], ["y"])]
+    made = helper.make_graph(nodes, "double", ends[:1], ends[1:])
+    opsets = [helper.make_opsetid("", 17)]
+    return helper.make_model(made, ir_version=9, opset_imports=opsets), ROWS * 2
+
+
+@quiet
+@pytest.mark.parametrize("make", [boosted, bare_booster, light_booster, graph])
+def test_mlflow_loads_the_models_of_other_libraries(
+    register: Register, name: str, mlflow_server: ServerProcess, make: Callable[[], Any]
+) -> None:
+    """They are asked in the way of their library, and answer what they answered before."""
+    model, expected = make()
+    register(model)
+    mlflow.set_tracking_uri(mlflow_server.url)
+    loaded = mlflow.pyfunc.load_model(f"models:/{name}/1")
+    assert np.allclose(loaded.predict(pd.DataFrame(ROWS)), expected)
 
 
 @quiet

@@ -19,8 +19,9 @@ SETTINGS: Final = MappingProxyType(
         "MLFLOW_DISABLE_TELEMETRY": "true",
         # A run's address is in the ledger; MLflow would print it between the user's own lines.
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
-        # MLflow goes on trying for four minutes; a delivery that fails is tried again anyway.
-        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+        # MLflow would send a request again whose answer got lost, also one that makes something. A
+        # delivery that failed is tried again anyway, and looks first for what was made before.
+        "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
         "MLFLOW_HTTP_REQUEST_TIMEOUT": "30",
     }
 )

@@ -22,41 +22,58 @@ from flowyml.storage.files import FileSource
 from flowyml.storage.filesystems import FilesystemBucket
 from flowyml.storage.folders import ArtifactFolders, LocalFolders
 
-__all__ = ["StoredModel"]
+__all__ = ["StoredModel", "read_model"]
 
 
 @frozen
 class StoredModel:
-    """A stored model with the one method that MLflow asks for.
+    """A stored model with the methods that MLflow asks for.
 
     Attributes:
         model: The model itself, in the class it was stored from.
-        framework: The library that made it.
+        ask: How it is asked for predictions.
     """
 
     model: Any
-    framework: str | None
+    ask: Callable[[Any], Any]
 
     def predict(self, model_input: Any, params: dict[str, Any] | None = None) -> Any:
         """Return one prediction for each row."""
         del params
-        predict = PREDICTING.get(self.framework or "", _by_method)
-        return predict(self.model, model_input)
+        return self.ask(model_input)
+
+    def get_raw_model(self) -> Any:
+        """Return the model itself."""
+        return self.model
 
 
 def _load_pyfunc(path: str) -> StoredModel:
-    """Read the model, once its digest is that of the day it was logged."""
+    """Read the model that the file at this path leads to."""
     reference = json.loads(Path(path).read_text())
-    source = _source(reference["uri"])
+    model = read_model(reference["uri"], reference["digest"])
+    return StoredModel(model, ASKING.get(reference["framework"], _plainly)(model))
+
+
+def read_model(uri: str, digest: str) -> Any:
+    """Read a stored model.
+
+    Args:
+        uri: Where it lies.
+        digest: Its digest of the day that it was logged.
+
+    Raises:
+        IntegrityError: What lies there is another one by now.
+    """
+    source = _source(uri)
     found = source.manifest.digest
-    if found != reference["digest"]:
+    if found != digest:
         message = (
-            f"the model at {reference['uri']} is not the one that was logged: its digest is "
-            f"{found}, and MLflow has {reference['digest']}"
+            f"the model at {uri} is not the one that was logged: its digest is {found}, and "
+            f"MLflow has {digest}"
         )
         raise IntegrityError(message)
     # MLflow vouches for the digest, so the format may be one that runs code.
-    return StoredModel(unpack_data(source, trusted=True), reference["framework"])
+    return unpack_data(source, trusted=True)
 
 
 def _source(uri: str) -> FileSource:
@@ -67,30 +84,52 @@ def _source(uri: str) -> FileSource:
     return ArtifactFolders(FilesystemBucket(filesystem, root)).load(uri)
 
 
-def _by_method(model: Any, rows: Any) -> Any:
+def _plainly(model: Any) -> Callable[[Any], Any]:
     """Ask a model as scikit-learn's are asked; a plain function is called."""
-    return model.predict(rows) if hasattr(model, "predict") else model(rows)
+    return getattr(model, "predict", model)  # type: ignore[no-any-return]
 
 
-def _xgboost(model: Any, rows: Any) -> Any:
-    import xgboost
+def _onnx(model: Any) -> Callable[[Any], Any]:
+    """Run the graph on its one input, or on several by name, and return its first output."""
+    import numpy as np
+    import onnxruntime  # type: ignore[import-not-found,unused-ignore] # noqa: PLC0415 # only here
 
-    if isinstance(model, xgboost.Booster):
-        return model.predict(xgboost.DMatrix(rows))
-    return model.predict(rows)
+    session = onnxruntime.InferenceSession(model.SerializeToString())
+    inputs = {each.name: NUMBERS.get(each.type) for each in session.get_inputs()}
+
+    def ask(rows: Any) -> Any:
+        named = rows if isinstance(rows, dict) else {next(iter(inputs)): rows}
+        feeds = {name: np.asarray(each, dtype=inputs[name]) for name, each in named.items()}
+        return session.run(None, feeds)[0]
+
+    return ask
 
 
-def _pytorch(model: Any, rows: Any) -> Any:
+def _pytorch(model: Any) -> Callable[[Any], Any]:
     import numpy as np
     import torch
 
     model.eval()
-    with torch.no_grad():
-        answer = model(torch.from_numpy(np.asarray(rows, dtype=np.float32)))
-    return answer.numpy()
+
+    def ask(rows: Any) -> Any:
+        with torch.no_grad():
+            return model(torch.from_numpy(np.asarray(rows, dtype=np.float32))).numpy()
+
+    return ask
 
 
-PREDICTING: Final[MappingProxyType[str, Callable[[Any, Any], Any]]] = MappingProxyType(
-    {"pytorch": _pytorch, "xgboost": _xgboost}
+def _xgboost(model: Any) -> Callable[[Any], Any]:
+    import xgboost
+
+    if isinstance(model, xgboost.Booster):
+        return lambda rows: model.predict(xgboost.DMatrix(rows))
+    return _plainly(model)
+
+
+NUMBERS: Final = MappingProxyType({"tensor(double)": "float64", "tensor(float)": "float32"})
+"""What NumPy calls the kinds of numbers that ONNX does not convert by itself."""
+
+ASKING: Final[MappingProxyType[str, Callable[[Any], Callable[[Any], Any]]]] = MappingProxyType(
+    {"onnx": _onnx, "pytorch": _pytorch, "xgboost": _xgboost}
 )
 """How the models of a library are asked that have no method ``predict`` taking rows."""

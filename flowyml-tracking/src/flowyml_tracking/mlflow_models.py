@@ -1,14 +1,17 @@
 """Stored models as logged models of MLflow, which `mlflow.pyfunc.load_model` loads.
 
 The model stays where it was stored. What MLflow keeps is a small folder with an ``MLmodel`` file
-whose loader, `flowyml_tracking.mlflow_loading`, reads the model from there and verifies it.
+whose loader, `flowyml_tracking.mlflow_loading`, reads the model from there and verifies it. For
+`mlflow.sklearn.load_model` there is a pickle beside it, which calls the same loader.
 """
 
 from __future__ import annotations
 
 import json
+import pickle
 import platform
 import tempfile
+from collections.abc import Callable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -25,18 +28,36 @@ LOADER: Final = "flowyml_tracking.mlflow_loading"
 REFERENCE: Final = "flowyml.json"
 """The file that tells the loader where the model lies, and its digest."""
 
+PICKLE: Final = "model.pkl"
+"""The file for MLflow's own loader of scikit-learn models."""
+
 DISTRIBUTIONS: Final = {
-    "catboost": "catboost",
-    "keras": "keras",
-    "lightgbm": "lightgbm",
-    "onnx": "onnxruntime",
-    "pytorch": "torch",
-    "sklearn": "scikit-learn",
-    "tensorflow": "tensorflow",
-    "transformers": "transformers",
-    "xgboost": "xgboost",
+    "catboost": ("catboost",),
+    "keras": ("keras",),
+    "lightgbm": ("lightgbm",),
+    "onnx": ("onnx", "onnxruntime"),
+    "pytorch": ("torch",),
+    "sklearn": ("scikit-learn",),
+    "tensorflow": ("tensorflow",),
+    "transformers": ("transformers",),
+    "xgboost": ("xgboost",),
 }
 """What has to be installed to run a model of a framework."""
+
+
+@frozen
+class Lead:
+    """What becomes the stored model itself when it is unpickled."""
+
+    uri: str
+    digest: str
+
+    def __reduce__(self) -> tuple[Callable[[str, str], Any], tuple[str, str]]:
+        """Have pickle read the model from the store, if it is the one that was logged."""
+        # It imports fsspec, which the trackers can do without.
+        from flowyml_tracking.mlflow_loading import read_model  # noqa: PLC0415
+
+        return read_model, (self.uri, self.digest)
 
 
 @frozen
@@ -76,19 +97,9 @@ class MLflowModels:
 
 def _write(folder: Path, stored: StoredArtifact, model_id: str, run_id: str | None) -> None:
     framework = stored.manifest.properties.get("framework")
-    requirements = _requirements(framework)
     reference = {"uri": stored.uri, "digest": stored.digest, "framework": framework}
-    python = platform.python_version()
-    environment = {"python": python, "dependencies": ["-r requirements.txt"]}
     model = {
-        "flavors": {
-            "python_function": {
-                "loader_module": LOADER,
-                "data": REFERENCE,
-                "python_version": python,
-                "env": {"virtualenv": "python_env.yaml"},
-            }
-        },
+        "flavors": _flavors(framework),
         "mlflow_version": version("mlflow-skinny"),
         "model_id": model_id,
         "model_uuid": model_id,
@@ -96,16 +107,29 @@ def _write(folder: Path, stored: StoredArtifact, model_id: str, run_id: str | No
         "metadata": {"flowyml": reference},
         **({"run_id": run_id} if run_id else {}),
     }
+    environment = {"python": platform.python_version(), "dependencies": ["-r requirements.txt"]}
     # JSON is YAML.
     contents = {"MLmodel": model, REFERENCE: reference, "python_env.yaml": environment}
     for name, content in contents.items():
         (folder / name).write_text(json.dumps(content, indent=2))
-    (folder / "requirements.txt").write_text("".join(f"{line}\n" for line in requirements))
+    names = ("mlflow", "flowyml-tracking", *DISTRIBUTIONS.get(framework or "", ()))
+    (folder / "requirements.txt").write_text("".join(f"{_pinned(name)}\n" for name in names))
+    if framework == "sklearn":
+        (folder / PICKLE).write_bytes(pickle.dumps(Lead(stored.uri, stored.digest)))
 
 
-def _requirements(framework: str | None) -> list[str]:
-    names = ["mlflow", "flowyml-tracking", DISTRIBUTIONS.get(framework or "")]
-    return [_pinned(name) for name in names if name]
+def _flavors(framework: str | None) -> dict[str, dict[str, Any]]:
+    """Return the ways in which MLflow may load the model."""
+    loader = {
+        "loader_module": LOADER,
+        "data": REFERENCE,
+        "python_version": platform.python_version(),
+        "env": {"virtualenv": "python_env.yaml"},
+    }
+    if framework != "sklearn":
+        return {"python_function": loader}
+    own = {"pickled_model": PICKLE, "serialization_format": "pickle"}
+    return {"python_function": loader, "sklearn": own}
 
 
 def _pinned(distribution: str) -> str:

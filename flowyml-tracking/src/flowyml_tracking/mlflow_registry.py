@@ -107,16 +107,28 @@ class MLflowModelRegistry(ModelRegistry):
                 tags=_tags(registration, context),
                 model_id=model_id,
             )
+            made = self._first_of(made, context.key)
             if registration.version or str(made.version) not in taken:
                 return made
             # A user's own version is called like this number: the next one, then.
             self._client.delete_model_version(registration.name, made.version)
 
+    def _first_of(self, made: Any, key: str) -> Any:
+        """Return the oldest version that was made under a key, and delete the others.
+
+        MLflow sends a request again whose answer got lost, where its user has set that.
+        """
+        found = self._search(f"{_is_called(made.name)} AND tags.`flowyml.key` = '{key}'")
+        *others, first = found or [made]
+        for other in others:
+            self._client.delete_model_version(other.name, other.version)
+        return first
+
     def _versions(self, name: str | None) -> list[Any]:
         """Return the versions that FlowyML registered, the newest first."""
-        # MLflow knows no escape for a quote, and takes either kind.
-        quote = '"' if name and "'" in name else "'"
-        wanted = None if name is None else f"name = {quote}{name}{quote}"
+        return self._search(None if name is None else _is_called(name))
+
+    def _search(self, wanted: str | None) -> list[Any]:
         found: list[Any] = []
         token: str | None = None
         while True:
@@ -215,6 +227,12 @@ class MLflowModelRegistry(ModelRegistry):
             return (Check("mlflow", ok=False, message=str(error), fix=fix),)
         address = without_password(self._address)
         return (Check("mlflow", ok=True, message=f"the registry at {address} answers"),)
+
+
+def _is_called(name: str) -> str:
+    """Return the filter for one name; MLflow has no escape for a quote, and takes either kind."""
+    quote = '"' if "'" in name else "'"
+    return f"name = {quote}{name}{quote}"
 
 
 def _tags(registration: Registration, context: DeliveryContext) -> dict[str, str]:
