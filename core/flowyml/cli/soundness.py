@@ -7,8 +7,7 @@ from importlib.machinery import ModuleSpec, SourceFileLoader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from flowyml._version import __version__
-from flowyml.plugins.api import fits
+from flowyml.plugins.discovery import misfit
 
 if TYPE_CHECKING:
     from flowyml.plugins.discovery import Catalog, Provider
@@ -29,17 +28,10 @@ def soundness(provider: Provider, catalog: Catalog) -> tuple[str, str | None]:
     rivals = [each for each in catalog.providers if (each.role, each.type) == place]
     if others := [str(each) for each in rivals if each is not provider]:
         return "duplicate", f"{' and '.join(others)} has it as well"
-    if not _fits(provider.requires):
-        return "incompatible", f"it requires flowyml {provider.requires}, this is {__version__}"
+    if unfit := misfit(provider):
+        return "incompatible", f"it {unfit}"
     fault = _fault(provider.entry_point.module)
     return ("broken", fault) if fault else ("ok", None)
-
-
-def _fits(requires: str) -> bool:
-    try:
-        return fits(__version__, requires)
-    except ValueError:  # a kind of range that only pip reads; pip has checked it
-        return True
 
 
 def _fault(module: str) -> str | None:

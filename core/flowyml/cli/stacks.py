@@ -133,11 +133,14 @@ def validate(*, name: str | None, output: Output) -> int:
 
     Exits with 2 when something is wrong.
     """
+    from flowyml.plugins.discovery import installed, warn_of_misfits
     from flowyml.stacks.active import configuration
 
     names = [name] if name else list(configuration().stack_names)
     checked = [_validated(each) for each in names]
     failed = [check for check in checked if check["error"]]
+    if not failed:
+        warn_of_misfits(installed())
     if output == "json":
         listing(checked, VALIDATED, output, empty="")
     elif whole := [check for check in checked if not check["error"]]:

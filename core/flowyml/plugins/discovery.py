@@ -10,6 +10,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import warnings
 from collections.abc import Iterable, Mapping
 from collections.abc import Set as AbstractSet
 from functools import cache
@@ -26,7 +27,15 @@ from flowyml.plugins.roles import BUILTIN_ROLES, Role
 if TYPE_CHECKING:
     from flowyml.plugins.components import Component
 
-__all__ = ["DISABLE_VARIABLE", "Catalog", "Provider", "installed"]
+__all__ = [
+    "DISABLE_VARIABLE",
+    "Catalog",
+    "PluginWarning",
+    "Provider",
+    "installed",
+    "misfit",
+    "warn_of_misfits",
+]
 
 PREFIX: Final = "flowyml."
 OWN: Final = "flowyml"
@@ -49,6 +58,10 @@ INSTALL: Final[Mapping[str, Mapping[str, str]]] = {
 _REQUIRES: Final = re.compile(
     r"flowyml(?:\[[^\]]*\])?\s*\(?(?P<range>[<>=!~][^;()]*)?\)?\s*(?:;|$)"
 )
+
+
+class PluginWarning(UserWarning):
+    """A distribution is installed whose plugins cannot be used with this FlowyML."""
 
 
 @frozen
@@ -117,7 +130,7 @@ class Catalog:
         """
         provider = self.find(role, type_)
         loaded = _load(provider)
-        if fault := _misfit(provider) or _fault(loaded, role):
+        if fault := misfit(provider) or _fault(loaded, role):
             message = f"{_told(provider)} {fault}"
             raise PluginError(message)
         return loaded  # type: ignore[return-value]  # the fault would have said so
@@ -221,7 +234,7 @@ def _load(provider: Provider) -> object:
         raise PluginError(message) from cause
 
 
-def _misfit(provider: Provider) -> str | None:
+def misfit(provider: Provider) -> str | None:
     """Say why a distribution does not go with this flowyml, whoever installed them together."""
     try:
         outside = not fits(__version__, provider.requires)
@@ -230,6 +243,24 @@ def _misfit(provider: Provider) -> str | None:
     if outside:
         return f"requires flowyml {provider.requires}, and this is {__version__}"
     return None
+
+
+def warn_of_misfits(catalog: Catalog) -> None:
+    """Warn of each distribution that does not go with this flowyml, from its metadata alone.
+
+    For when a stack has been built: whatever that stack uses would have been an error.
+    """
+    faults = {
+        (each.distribution, each.version): fault
+        for each in catalog.providers
+        if (fault := misfit(each))
+    }
+    for (name, version), fault in faults.items():
+        message = (
+            f"{name} {version}, which the stack does not use, {fault}; upgrade it, uninstall it, "
+            f"or switch it off with {DISABLE_VARIABLE}={name}"
+        )
+        warnings.warn(message, PluginWarning, stacklevel=1)
 
 
 def _fault(loaded: object, role: str) -> str | None:

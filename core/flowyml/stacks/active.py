@@ -147,4 +147,8 @@ def _configuration(project: Project, _stamp: object) -> Configuration:
 
 @lru_cache(maxsize=32)
 def _stack(found: Configuration, name: str, _environment: object) -> Stack:
-    return found.build(name)
+    from flowyml.plugins.discovery import installed, warn_of_misfits  # noqa: PLC0415
+
+    built = found.build(name)
+    warn_of_misfits(installed())
+    return built
