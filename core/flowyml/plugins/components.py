@@ -8,7 +8,7 @@ marked ``@hookimpl`` are its work.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
 from typing import TYPE_CHECKING, ClassVar, Protocol, Self
 
@@ -43,12 +43,15 @@ class Component:
         flowyml_api: Versions of the hook contract that it is built for (``>=1,<2``); empty for any.
         stays_here: Whether what it keeps lies on this machine, so that a step which runs on another
             one cannot reach it.
+        deprecated: Attributes and methods of this very class that go, each with the warning for
+            whoever overrides it; `flowyml.plugins.deprecations.going` makes one.
     """
 
     role: ClassVar[str]
     reads_schemes: ClassVar[frozenset[str] | None] = None
     flowyml_api: ClassVar[str] = ""
     stays_here: ClassVar[bool] = False
+    deprecated: ClassVar[Mapping[str, Warning]] = {}
 
     def beside(self, others: Sequence[Component]) -> Self:
         """Return this component completed from the others of its stack.

@@ -11,6 +11,7 @@ from attrs import define, frozen
 
 from flowyml.errors import PluginError
 from flowyml.plugins.components import Component
+from flowyml.plugins.deprecations import DeprecatingManager, warn_of_use
 from flowyml.plugins.discovery import Provider
 from flowyml.plugins.hookspecs import Faults, Lifecycle
 from flowyml.plugins.markers import PROJECT
@@ -60,7 +61,7 @@ def seat_members(
     Raises:
         PluginError: A member has a hook that no role has, or one with other arguments.
     """
-    manager = pluggy.PluginManager(PROJECT)
+    manager = DeprecatingManager(PROJECT)
     for spec in (*(role.spec for role in roles), Faults, Lifecycle):
         manager.add_hookspecs(spec)
     seats: dict[str, Seat] = {}
@@ -69,7 +70,7 @@ def seat_members(
     return manager, seats
 
 
-def _register(manager: pluggy.PluginManager, member: Member) -> Seat:
+def _register(manager: DeprecatingManager, member: Member) -> Seat:
     seat = Seat(member.name)
     for name, hook in _hooks_of(member.component):
         setattr(seat, name, hook)
@@ -79,6 +80,7 @@ def _register(manager: pluggy.PluginManager, member: Member) -> Seat:
     except pluggy.PluginValidationError as cause:
         message = f"the {_told(member)} {_fault(manager, seat, cause)}"
         raise PluginError(message) from cause
+    warn_of_use(_told(member), type(member.component), manager.used(seat))
     return seat
 
 
