@@ -10,7 +10,7 @@ import pytest
 from tests.testing.environments import Environment, build_wheel
 
 from flowyml.cli import main
-from flowyml.plugins import discovery
+from flowyml.plugins import ArtifactStore, deprecations, discovery
 
 Ask = Callable[..., tuple[int, str]]
 
@@ -125,6 +125,7 @@ def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Install:
         (info / "entry_points.txt").write_text(f"[flowyml.artifact_store]\nchecked = {entry}\n")
         (tmp_path / "site" / "checked_plugin.py").write_text(module)
         monkeypatch.syspath_prepend(str(tmp_path / "site"))
+        monkeypatch.setenv("PYTHONPATH", str(tmp_path / "site"))
         monkeypatch.delitem(__import__("sys").modules, "checked_plugin", raising=False)
         discovery.installed.cache_clear()
 
@@ -137,17 +138,47 @@ def _scan_again() -> object:
     discovery.installed.cache_clear()
 
 
+def findings(said: str) -> dict[str, tuple[str, str]]:
+    """Return how each check of the plugin ended, and what it says."""
+    own = [item for item in json.loads(said) if "checked" in item["plugin"]]
+    return {item["check"]: (item["status"], item["message"]) for item in own}
+
+
 def test_a_sound_plugin_passes(ask: Ask, install: Callable[..., None]) -> None:
-    """Each thing that was looked at is named."""
+    """Each thing that was looked at is named, also what its author alone can run."""
     install(SOUND)
     code, said = ask("plugin", "check", "flowyml_checked", "-o", "json")
     assert code == 0
-    assert [item["check"] for item in json.loads(said)] == [
-        "discovery",
-        "import",
-        "hooks",
-        "fields",
-    ]
+    found = findings(said)
+    assert list(found) == ["discovery", "import", "hooks", "fields", "conformance"]
+    status, message = found["conformance"]
+    assert status == "ok"
+    assert "ComponentContract: 7 passed, 3 skipped (" in message
+    assert "no tests of flowyml_checked were found" in message
+    assert "`--tests FOLDER`" in message
+
+
+def test_a_plugin_that_needs_a_configuration_is_not_tried(
+    ask: Ask, install: Callable[..., None]
+) -> None:
+    """That is said, with how to have its tests run; it is no failure of the plugin's."""
+    install(SOUND.replace('folder: Path = Path("x")', "folder: Path"))
+    code, said = ask("plugin", "check", "flowyml-checked", "-o", "json")
+    assert code == 0
+    status, message = findings(said)["conformance"]
+    assert status == "skipped"
+    assert "not run: it needs a configuration (folder), and no tests of" in message
+
+
+def test_a_component_without_its_own_tests_can_fail(ask: Ask, install: Callable[..., None]) -> None:
+    """By what every component has to do."""
+    mistake = "    @hookimpl\n    def is_transient(self, error): return 1 / 0\n"
+    install(SOUND + mistake)
+    code, said = ask("plugin", "check", "-o", "json")
+    assert code == 1
+    status, message = findings(said)["conformance"]
+    assert status == "failed"
+    assert "1 failed (test_it_judges_any_error)" in message
 
 
 @pytest.mark.parametrize(
@@ -191,11 +222,89 @@ def test_a_distribution_that_is_not_installed_is_named(ask: Ask) -> None:
     assert "flowyml-nobody" in said
 
 
-def test_its_tests_are_run(ask: Ask, tmp_path: Path, install: Callable[..., None]) -> None:
-    """One that fails is the plugin's failure."""
+SUITE = """\
+from flowyml.testing import FolderBackend, StoreContract
+from checked_plugin import Thing
+import pytest
+
+class TestThing(StoreContract):
+    skips = {"test_it_is_ready": "there is nothing to be ready"}
+
+    @pytest.fixture
+    def new_store(self, tmp_path):
+        return lambda: Thing(folder=tmp_path / "store")
+
+    @pytest.fixture
+    def backend(self, tmp_path):
+        return FolderBackend(tmp_path / "store")
+"""
+
+WORKING = (
+    SOUND
+    + """\
+    def folders(self):
+        from flowyml.storage.folders import LocalFolders
+        return LocalFolders.at(self.folder)
+"""
+)
+
+
+@pytest.mark.parametrize("given", [True, False])
+def test_its_tests_are_run(
+    ask: Ask, tmp_path: Path, install: Callable[..., None], given: bool
+) -> None:
+    """From the folder that is given, or where the package was installed from."""
+    install(WORKING)
+    source = tmp_path / "source"
+    (source / "tests").mkdir(parents=True)
+    (source / "tests" / "test_one.py").write_text(SUITE)
+    origin = {"url": source.as_uri(), "dir_info": {"editable": True}}
+    if not given:
+        (tmp_path / "site" / "flowyml_checked-1.0.dist-info" / "direct_url.json").write_text(
+            json.dumps(origin)
+        )
+    options = ("--tests", str(source / "tests")) if given else ()
+    code, said = ask("plugin", "check", "flowyml-checked", *options, "-o", "json")
+    assert code == 0, said
+    found = findings(said)
+    assert found["tests"][0] == "ok"
+    status, message = found["conformance"]
+    assert status == "ok"
+    assert message.startswith("StoreContract: ")
+    assert "1 skipped (test_it_is_ready: there is nothing to be ready)" in message
+
+
+def test_tests_without_the_suite_are_not_enough(
+    ask: Ask, tmp_path: Path, install: Callable[..., None]
+) -> None:
+    """Nor ones that fail."""
     install(SOUND)
     (tmp_path / "tests").mkdir()
     (tmp_path / "tests" / "test_one.py").write_text("def test_one():\n    assert False\n")
     code, said = ask("plugin", "check", "flowyml-checked", "--tests", "tests", "-o", "json")
     assert code == 1
-    assert "1 failed" in json.loads(said)[-1]["message"]
+    found = findings(said)
+    assert found["tests"][0] == "failed"
+    assert "1 failed" in found["tests"][1]
+    assert "is of the suite StoreContract; subclass" in found["conformance"][1]
+
+
+def test_tests_of_nobody_are_refused(ask: Ask, tmp_path: Path) -> None:
+    """They are of one distribution."""
+    code, said = ask("plugin", "check", "--tests", str(tmp_path))
+    assert code == 2
+    assert "name the distribution" in said
+
+
+def test_what_a_plugin_uses_that_goes_is_told(
+    ask: Ask, install: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is no failure yet."""
+    going = {"root_uri": deprecations.going("2.0", "override folders")}
+    monkeypatch.setattr(ArtifactStore, "deprecated", going)
+    install(SOUND + "    def root_uri(self): return 'file:///x'\n")
+    code, said = ask("plugin", "check", "flowyml-checked", "-o", "json")
+    assert code == 0, said
+    message = findings(said)["hooks"][1]
+    assert "flowyml-checked 1.0 (checked_plugin:Thing) has 'root_uri' of ArtifactStore" in message
+    assert "goes with version 2.0 of the contract; override folders" in message

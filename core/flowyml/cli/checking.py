@@ -2,27 +2,42 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import warnings
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import attrs
+from attrs import frozen
 
 from flowyml.cli.soundness import soundness
 from flowyml.errors import FlowyMLError, NotFoundError, PluginError
 from flowyml.plugins.api import API_VERSION
 from flowyml.plugins.descriptions import exposed_fields, unexplained_fields
 from flowyml.plugins.discovery import OWN, Catalog, Provider
-from flowyml.records import Check
 from flowyml.serialization.providers import Provider as SerializerProvider
 from flowyml.stacks.seats import Member, seat_members
 
 if TYPE_CHECKING:
     from flowyml.plugins.components import Component
 
-__all__ = ["check_provider", "check_tests", "providers_of"]
+__all__ = ["Finding", "check_provider", "normal", "providers_of"]
+
+
+@frozen
+class Finding:
+    """What a look at a plugin found.
+
+    Attributes:
+        check: What was looked at.
+        status: How it is; ``skipped`` where nothing could be said.
+        message: What was found.
+        fix: What to do about it.
+    """
+
+    check: str
+    status: Literal["ok", "failed", "skipped"]
+    message: str
+    fix: str | None = None
 
 
 def providers_of(distribution: str | None, catalog: Catalog) -> list[Provider]:
@@ -34,8 +49,8 @@ def providers_of(distribution: str | None, catalog: Catalog) -> list[Provider]:
     offers = [*catalog.providers, *catalog.disabled]
     if distribution is None:
         return [each for each in offers if each.distribution != OWN]
-    wanted = _normal(distribution)
-    if found := [each for each in offers if _normal(each.distribution) == wanted]:
+    wanted = normal(distribution)
+    if found := [each for each in offers if normal(each.distribution) == wanted]:
         return found
     known = sorted({each.distribution for each in offers})
     message = (
@@ -46,32 +61,22 @@ def providers_of(distribution: str | None, catalog: Catalog) -> list[Provider]:
     raise NotFoundError(message)
 
 
-def check_provider(provider: Provider, catalog: Catalog) -> Iterator[Check]:
+def check_provider(provider: Provider, catalog: Catalog) -> Iterator[Finding]:
     """Look at one entry point, the cheapest things first; the first that fails ends it."""
     status, problem = soundness(provider, catalog)
-    yield Check("discovery", ok=status == "ok", message=problem or f"found in {provider}")
-    if status != "ok":
-        return
-    for name, look in _looks(provider, catalog):
+    sound = status == "ok"
+    yield Finding("discovery", "ok" if sound else "failed", problem or f"found in {provider}")
+    for name, look in _looks(provider, catalog) if sound else ():
         try:
             found = look()
         except FlowyMLError as error:
-            yield Check(name, ok=False, message=str(error))
+            yield Finding(name, "failed", str(error))
             return
-        yield Check(name, ok=True, message=found)
+        yield Finding(name, "ok", found)
 
 
-def check_tests(folder: Path) -> Check:
-    """Run the tests of a plugin, which have the conformance suite of its role."""
-    command = [sys.executable, "-m", "pytest", "-q", "--no-header", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    lines = [line for line in done.stdout.splitlines() if line.strip()]
-    last = lines[-1].strip("= ") if lines else done.stderr.strip()
-    fix = None if done.returncode == 0 else f"run `pytest {folder}` and see what fails"
-    return Check("tests", ok=done.returncode == 0, message=last, fix=fix)
-
-
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
+    """Return a distribution's name in the form that all its spellings have in common."""
     return name.lower().replace("_", "-").replace(".", "-")
 
 
@@ -109,12 +114,15 @@ def _hooks(provider: Provider, catalog: Catalog) -> str:
     # Without its configuration: methods are found by the class, and none is called.
     component: Component = object.__new__(cls)
     roles = [catalog.role(name) for name in catalog.roles()]
-    manager, seats = seat_members([Member(provider.type, component, provider)], roles)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", DeprecationWarning)
+        manager, seats = seat_members([Member(provider.type, component, provider)], roles)
     callers = manager.get_hookcallers(seats[provider.type]) or []
     if not callers:
         message = f"{cls.__qualname__} implements no hook; mark its methods with @hookimpl"
         raise PluginError(message)
-    return ", ".join(sorted(caller.name for caller in callers))
+    names = ", ".join(sorted(caller.name for caller in callers))
+    return "; ".join([names, *(f"deprecated: {each.message}" for each in told)])
 
 
 def _fields(cls: type[Component]) -> str:

@@ -14,10 +14,12 @@ from flowyml.cli.program import Commands
 from flowyml.cli.screen import Column, facts, line, listing, table
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import attrs
 
+    from flowyml.cli.checking import Finding
     from flowyml.plugins.discovery import Catalog, Provider
-    from flowyml.records import Check
 
 __all__ = ["plugin", "plugin_object"]
 
@@ -134,30 +136,56 @@ def new(*, name: str, role: str) -> None:
     "--tests",
     "folder",
     type=click.Path(exists=True, file_okay=False),
-    help="Folder of its tests, which are run as well.",
+    help="Folder of its tests, where they are not found beside its source.",
 )
 @output_format
 def check(*, distribution: str | None, folder: str | None, output: Output) -> int:
     """Check an installed plugin as its author would: what users would run into otherwise.
 
-    DISTRIBUTION is the name of its package; without it all plugins of third parties are checked.
-    Exits with 1 when something is wrong.
+    DISTRIBUTION is the name of its package, whose tests are run with the suites that they subclass:
+    they are found where it was installed from (`pip install -e .`), and in the working directory.
+    Without it all plugins of third parties are checked, but no tests of theirs are run. Exits with
+    1 when something is wrong.
     """
-    from pathlib import Path
-
-    from flowyml.cli.checking import check_provider, check_tests, providers_of
+    from flowyml.cli.checking import check_provider, providers_of
     from flowyml.plugins.discovery import installed
 
-    catalog = installed()
-    found = [
-        _check_object(f"{provider.role} {provider.type}", check)
-        for provider in providers_of(distribution, catalog)
-        for check in check_provider(provider, catalog)
-    ]
-    if folder:
-        found.append(_check_object(distribution or "all", check_tests(Path(folder))))
+    if folder and not distribution:
+        message = "name the distribution whose tests these are"
+        raise click.UsageError(message)
+    catalog, found, sound = installed(), [], []
+    for provider in providers_of(distribution, catalog):
+        findings = list(check_provider(provider, catalog))
+        found += [_finding_object(f"{provider.role} {provider.type}", each) for each in findings]
+        if all(each.status == "ok" for each in findings):
+            sound.append(provider)
+    for subject, finding in _conformance(distribution, folder, sound, catalog):
+        found.append(_finding_object(subject or distribution or "", finding))
     listing(found, CHECKS, output, empty="No plugins of third parties.")
-    return 1 if any(check["status"] != "ok" for check in found) else 0
+    return 1 if any(each["status"] == "failed" for each in found) else 0
+
+
+def _conformance(
+    distribution: str | None, given: str | None, providers: list[Provider], catalog: Catalog
+) -> Iterator[tuple[str, Finding]]:
+    """Run the suites for plugins that are sound otherwise."""
+    from pathlib import Path
+
+    from flowyml.cli.conformance import default_conformance, tests_of, their_conformance
+
+    if not providers:
+        return iter(())
+    if distribution is None:
+        why = "its own tests run when `flowyml plugin check` names its distribution"
+        return default_conformance(providers, catalog, why)
+    folder = Path(given) if given else tests_of(providers[0])
+    if folder:
+        return their_conformance(folder, [each for each in providers if each.role != "role"])
+    why = (
+        f"no tests of {distribution} were found for the suite of its role: give them with "
+        "`--tests FOLDER`, or install it from its source (`pip install -e FOLDER`)"
+    )
+    return default_conformance(providers, catalog, why)
 
 
 def plugin_object(provider: Provider, catalog: Catalog) -> dict[str, Any]:
@@ -177,12 +205,12 @@ def plugin_object(provider: Provider, catalog: Catalog) -> dict[str, Any]:
     }
 
 
-def _check_object(subject: str, check: Check) -> dict[str, Any]:
+def _finding_object(subject: str, finding: Finding) -> dict[str, Any]:
     return {
         "plugin": subject,
-        "check": check.name,
-        "status": "ok" if check.ok else "failed",
-        "message": f"{check.message}; {check.fix}" if check.fix else check.message,
+        "check": finding.check,
+        "status": finding.status,
+        "message": f"{finding.message}; {finding.fix}" if finding.fix else finding.message,
     }
 
 

@@ -39,9 +39,16 @@ class Contract:
 
     @pytest.fixture(autouse=True)
     def _skip_what_does_not_apply(self, request: pytest.FixtureRequest) -> None:
+        # In a report for machines (``--junitxml``) each test says which suite it is of.
+        request.node.user_properties.append(("suite", _suite(type(self))))
         name = getattr(request.node, "originalname", request.node.name)
         if reason := self.skips.get(name):
             pytest.skip(reason)
+
+
+def _suite(cls: type) -> str:
+    """Return the name of the suite that a class of tests subclasses."""
+    return next(base.__name__ for base in cls.__mro__ if base.__module__.startswith(__package__))
 
 
 def _is_test(name: str) -> bool:
