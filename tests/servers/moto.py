@@ -20,7 +20,7 @@ def start_moto(folder: Path) -> ServerProcess:
         url=f"http://127.0.0.1:{port}",
         ready="/moto-api/",
         folder=folder,
-        environment={},
+        environment={"S3_UPLOAD_PART_MIN_SIZE": "1"},  # files of tests are small
     )
 
 

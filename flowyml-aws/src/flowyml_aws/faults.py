@@ -30,6 +30,7 @@ TRANSIENT = frozenset(
         "Throttling",
         "ThrottlingException",
         "TooManyRequestsException",
+        "429",  # the answer to a HEAD request has no code of AWS's
     }
 )
 

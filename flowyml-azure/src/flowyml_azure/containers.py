@@ -34,6 +34,12 @@ MOST_BLOCKS: Final = 50_000
 TOGETHER: Final = 8
 """Requests of one file at a time."""
 
+PAUSE: Final = 2
+"""Seconds before a call that failed is made again; each further pause is so many times as long."""
+
+ATTEMPTS: Final = 4
+"""How often a call that failed is made again."""
+
 DIGEST: Final = "flowymlsha256"
 """The user metadata that keeps a blob's SHA-256; Azure takes no dashes there."""
 
@@ -74,13 +80,19 @@ class AzureContainer:
     @cached_property
     def client(self) -> Any:
         """The client of the container; making it asks nobody."""
-        from azure.storage.blob import ContainerClient
+        from azure.storage.blob import ContainerClient, ExponentialRetry
 
-        timeouts = {"connection_timeout": self.timeout, "read_timeout": self.timeout}
+        # By itself it would begin with a pause of 18 seconds.
+        retry = ExponentialRetry(0, PAUSE, retry_total=ATTEMPTS, random_jitter_range=PAUSE / 2)
+        calling = {
+            "connection_timeout": self.timeout,
+            "read_timeout": self.timeout,
+            "retry_policy": retry,
+        }
         if self.connection_string:
             try:
                 return ContainerClient.from_connection_string(
-                    self.connection_string, self.name, **timeouts
+                    self.connection_string, self.name, **calling
                 )
             except ValueError:  # what it says may hold the key
                 message = "the connection string is malformed; copy it from the Azure portal"
@@ -88,7 +100,7 @@ class AzureContainer:
         from azure.identity import DefaultAzureCredential
 
         address = f"https://{self.account_name}.blob.core.windows.net"
-        return ContainerClient(address, self.name, DefaultAzureCredential(), **timeouts)
+        return ContainerClient(address, self.name, DefaultAzureCredential(), **calling)
 
     def _key(self, name: str) -> str:
         return f"{self.prefix}/{name}" if self.prefix else name

@@ -32,8 +32,17 @@ PART_SIZE: Final = 16 * 2**20
 MOST_PARTS: Final = 32
 """What Cloud Storage composes in one call."""
 
+MOST_TRIES: Final = 3
+"""How often parts are sent that somebody else took away."""
+
 TOGETHER: Final = 8
 """Requests of one file at a time; the client keeps ten connections."""
+
+FIRST_PAUSE: Final = 1.0
+"""Most seconds before a call that failed is made again; the next pauses grow."""
+
+PATIENCE: Final = 120.0
+"""Seconds for which a call is tried again and again."""
 
 DIGEST: Final = "flowyml-sha256"
 """The user metadata that keeps an object's SHA-256."""
@@ -92,6 +101,14 @@ class GCSBucket:
         return storage.Client(project=self.project, client_options=options)
 
     @cached_property
+    def _calling(self) -> Mapping[str, Any]:
+        """How calls wait and are tried again; each of them may be made twice without harm."""
+        from google.cloud.storage.retry import DEFAULT_RETRY
+
+        patient = DEFAULT_RETRY.with_timeout(max(PATIENCE, 2 * self.timeout))
+        return {"timeout": self.timeout, "retry": patient.with_delay(initial=FIRST_PAUSE)}
+
+    @cached_property
     def _bucket(self) -> Any:
         return self.client.bucket(self.name)
 
@@ -108,12 +125,12 @@ class GCSBucket:
         """Read a small object; its version is its generation."""
         blob = self._blob(name)
         with _missing(name):
-            blob.reload(timeout=self.timeout)
+            blob.reload(**self._calling)
             if blob.size > limit:
                 message = f"{self.uri}/{name} is longer than the {limit} bytes that it may have"
                 raise IntegrityError(message)
             content = blob.download_as_bytes(
-                if_generation_match=blob.generation, timeout=self.timeout, checksum="crc32c"
+                if_generation_match=blob.generation, **self._calling, checksum="crc32c"
             )
         return Snapshot(content, str(blob.generation))
 
@@ -129,7 +146,7 @@ class GCSBucket:
                     content_type="application/octet-stream",
                     if_generation_match=int(version or 0),
                     checksum="crc32c",
-                    timeout=self.timeout,
+                    **self._calling,
                 )
         except FileExistsError:
             # The client tries again by itself: the first attempt may be what it met.
@@ -154,31 +171,61 @@ class GCSBucket:
                 content_type="application/octet-stream",
                 if_generation_match=0,
                 checksum="crc32c",
-                timeout=self.timeout,
+                **self._calling,
             )
 
     def _compose(self, blob: Any, name: str, path: Path, file: StoredFile) -> None:
-        if blob.exists(timeout=self.timeout):
-            raise FileExistsError(name)  # before hours of uploading, not after
-        parts, whole = _parts(path, file)
-        sent = {one.name: one.size for one in self.find(f"{STAGING}/{file.sha256}.")}
-        missing = [part for part in parts if sent.get(part.name) != part.size]
-        with ThreadPoolExecutor(TOGETHER) as threads:
-            for done in [threads.submit(self._send, path, part) for part in missing]:
-                done.result()
-        with _taken(name):
-            blob.content_type = "application/octet-stream"
-            blob.compose(
-                [self._blob(part.name) for part in parts],
-                if_generation_match=0,
-                timeout=self.timeout,
-            )
+        try:
+            whole = self._composed(blob, name, path, file)
+        except FileExistsError:
+            self._tidy(file)  # an attempt that was killed may have been as far as this
+            raise
         if blob.crc32c != whole:
-            blob.delete(timeout=self.timeout)
-            self.delete([part.name for part in parts])
+            blob.delete(**self._calling)
+        self._tidy(file)
+        if blob.crc32c != whole:
             message = f"{self.uri}/{name} came together as other bytes than were sent; try again"
             raise IntegrityError(message)
-        self.delete([part.name for part in parts])
+
+    def _composed(self, blob: Any, name: str, path: Path, file: StoredFile) -> str:
+        """Send the parts that are not there, then compose them; return the CRC-32C to expect.
+
+        Whoever uploads the same content to another name takes the parts away once it is done with
+        them; they are sent again then.
+        """
+        from google.api_core.exceptions import NotFound
+
+        if blob.exists(**self._calling):
+            raise FileExistsError(name)  # before hours of uploading, not after
+        parts, whole = _parts(path, file)
+        blob.content_type = "application/octet-stream"
+        sources = [self._blob(part.name) for part in parts]
+        for left in range(MOST_TRIES - 1, -1, -1):
+            self._send_missing(parts, path, file)
+            try:
+                with _taken(name):
+                    blob.compose(sources, if_generation_match=0, **self._calling)
+                break
+            except NotFound:
+                if not left:
+                    raise
+        return whole
+
+    def _send_missing(self, parts: Sequence[_Part], path: Path, file: StoredFile) -> None:
+        sent = {one.name: one.size for one in self.find(_part_name(file))}
+        missing = [part for part in parts if sent.get(part.name) != part.size]
+        with ThreadPoolExecutor(TOGETHER) as threads:
+            sending = [threads.submit(self._send, path, part) for part in missing]
+            try:
+                for done in sending:
+                    done.result()
+            except BaseException:
+                threads.shutdown(wait=True, cancel_futures=True)
+                raise
+
+    def _tidy(self, file: StoredFile) -> None:
+        """Take away the parts of a file."""
+        self.delete([one.name for one in self.find(_part_name(file))])
 
     def _send(self, path: Path, part: _Part) -> None:
         with path.open("rb") as content:
@@ -189,7 +236,7 @@ class GCSBucket:
                 content.read(part.size),
                 content_type="application/octet-stream",
                 checksum="crc32c",
-                timeout=self.timeout,
+                **self._calling,
             )
 
     def copy(self, source: str, target: str, file: StoredFile) -> None:
@@ -198,7 +245,7 @@ class GCSBucket:
         with _missing(source), _taken(target):
             while True:
                 token, _, _ = made.rewrite(
-                    self._blob(source), token=token, if_generation_match=0, timeout=self.timeout
+                    self._blob(source), token=token, if_generation_match=0, **self._calling
                 )
                 if token is None:
                     return
@@ -207,12 +254,12 @@ class GCSBucket:
         """Return the kept digest of an object, or read it."""
         blob = self._blob(name)
         with _missing(name):
-            blob.reload(timeout=self.timeout)
+            blob.reload(**self._calling)
             kept: Mapping[str, str] = blob.metadata or {}
             if DIGEST in kept:
                 return kept[DIGEST]
             hashed = hashlib.sha256()
-            with blob.open("rb", chunk_size=PIECE) as content:
+            with blob.open("rb", chunk_size=PIECE, **self._calling) as content:
                 while piece := content.read(PIECE):
                     hashed.update(piece)
         return hashed.hexdigest()
@@ -223,14 +270,15 @@ class GCSBucket:
 
         blob = self._blob(name)
         with _missing(name):
-            blob.reload(timeout=self.timeout)
+            blob.reload(**self._calling)
             if blob.size <= PART_SIZE:
-                blob.download_to_filename(str(path), checksum="crc32c", timeout=self.timeout)
+                blob.download_to_filename(str(path), checksum="crc32c", **self._calling)
                 return
             transfer_manager.download_chunks_concurrently(
                 blob,
                 str(path),
                 chunk_size=PART_SIZE,
+                download_kwargs=dict(self._calling),
                 worker_type=transfer_manager.THREAD,
                 max_workers=TOGETHER,
             )
@@ -239,7 +287,7 @@ class GCSBucket:
         """List all objects whose names begin with a prefix, page by page."""
         root = f"{self.prefix}/" if self.prefix else ""
         for blob in self.client.list_blobs(
-            self.name, prefix=root + prefix, fields=FIELDS, timeout=self.timeout
+            self.name, prefix=root + prefix, fields=FIELDS, **self._calling
         ):
             yield Listed(blob.name.removeprefix(root), int(blob.size or 0), blob.updated)
 
@@ -251,7 +299,7 @@ class GCSBucket:
 
     def _delete(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError), _missing(name):
-            self._blob(name).delete(timeout=self.timeout)
+            self._blob(name).delete(**self._calling)
 
 
 def _parts(path: Path, file: StoredFile) -> tuple[list[_Part], str]:
@@ -263,7 +311,7 @@ def _parts(path: Path, file: StoredFile) -> tuple[list[_Part], str]:
     with path.open("rb") as content:
         for offset in range(0, file.size, size):
             crc, left = 0, min(size, file.size - offset)
-            part = (f"{STAGING}/{file.sha256}.{size}.{offset}", offset, left)
+            part = (f"{_part_name(file)}{size}.{offset}", offset, left)
             while left:
                 piece = content.read(min(PIECE, left))
                 if not piece:
@@ -273,6 +321,11 @@ def _parts(path: Path, file: StoredFile) -> tuple[list[_Part], str]:
                 left -= len(piece)
             parts.append(_Part(*part, _base64(crc)))
     return parts, _base64(whole)
+
+
+def _part_name(file: StoredFile) -> str:
+    """Return what the names of all parts of a file begin with."""
+    return f"{STAGING}/{file.sha256}."
 
 
 def _base64(crc: int) -> str:

@@ -1,0 +1,185 @@
+"""What every store in a bucket does when the line is bad, the server busy or a byte changed.
+
+A store is tested by a subclass that gives the fixture `backend`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from typing import TypeVar
+
+import pytest
+from tests.servers.proxy import Fault, Proxy
+from tests.storage.bucket_backends import BucketBackend
+from tests.storage.storage_samples import contents, put
+
+from flowyml.errors import DeliveryError, IntegrityError
+from flowyml.plugins import BucketStore
+
+__all__ = ["BucketChecksums", "BucketFaults"]
+
+T = TypeVar("T")
+
+MOST_REQUESTS = 30
+"""A store makes fewer requests, so that the next attempt finds nothing wrong any more."""
+
+
+class BucketLine:
+    """A store, and a proxy between it and its server."""
+
+    @pytest.fixture
+    def backend(self) -> BucketBackend:
+        """Return the vendor, with nothing stored."""
+        raise NotImplementedError
+
+    @pytest.fixture
+    def proxy(self, backend: BucketBackend, monkeypatch: pytest.MonkeyPatch) -> Iterator[Proxy]:
+        """Stand before the server."""
+        backend.hasten(monkeypatch)
+        with Proxy(backend.server).serving() as proxy:
+            yield proxy
+
+    @pytest.fixture
+    def store(self, backend: BucketBackend, proxy: Proxy) -> Iterator[BucketStore]:
+        """Return the store behind the proxy."""
+        store = backend.store_at(proxy.url)
+        yield store
+        store.objects.client.close()  # type: ignore[attr-defined]  # every vendor's bucket has one
+
+    @pytest.fixture
+    def straight(self, backend: BucketBackend) -> Iterator[BucketStore]:
+        """Return the store as it is without the proxy."""
+        store = backend.store_at(backend.server)
+        yield store
+        store.objects.client.close()  # type: ignore[attr-defined]  # every vendor's bucket has one
+
+    @pytest.fixture
+    def files(self, backend: BucketBackend) -> Mapping[str, bytes]:
+        """Return a small file, and one that goes up in parts."""
+        return {"model.pkl": b"weights" * 100, "large.bin": os.urandom(backend.part + 777)}
+
+
+class BucketFaults(BucketLine):
+    """The tests of bad lines and of servers that refuse."""
+
+    @pytest.mark.parametrize("kind", ["cut", "lose", "shorten", "trickle"])
+    def test_every_request_may_meet_a_bad_line(
+        self,
+        kind: str,
+        store: BucketStore,
+        straight: BucketStore,
+        proxy: Proxy,
+        backend: BucketBackend,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Cut on its way, carried out without an answer, half answered: it is one artifact."""
+        proxy.faults = [Fault(kind, times=100, first=True, after=backend.part // 2)]  # type: ignore[arg-type]
+        uri = persistently(store, lambda: put(store.folders(), files=files)).uri
+        assert len(proxy.hits) > 6
+        (found,) = straight.list_artifacts("")
+        assert (found.uri, contents(straight.load_artifact(uri))) == (uri, files)
+
+    @pytest.mark.parametrize("code", ["503", "429"])
+    def test_every_request_may_meet_a_busy_server(
+        self,
+        code: str,
+        store: BucketStore,
+        straight: BucketStore,
+        proxy: Proxy,
+        backend: BucketBackend,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """It costs time and nothing else."""
+        proxy.faults = [Fault("refuse", times=100, first=True, answer=backend.busy[code])]
+        uri = persistently(store, lambda: put(store.folders(), files=files)).uri
+        assert len(proxy.hits) > 6
+        (found,) = straight.list_artifacts("")
+        assert (found.uri, contents(straight.load_artifact(uri))) == (uri, files)
+
+    @pytest.mark.parametrize("kind", ["lose", "shorten", "flip", "trickle"])
+    def test_what_is_read_is_what_was_stored(
+        self,
+        kind: str,
+        store: BucketStore,
+        straight: BucketStore,
+        proxy: Proxy,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Or it is an error, also where bytes change on their way, until the line is well again."""
+        uri = put(straight.folders(), files=files).uri
+        proxy.faults = [Fault(kind, times=100, first=True)]  # type: ignore[arg-type]
+        for _ in range(MOST_REQUESTS):
+            with suppress(DeliveryError, IntegrityError), store.explained("loading"):
+                found = contents(store.load_artifact(uri))
+                break
+        assert len(proxy.hits) > 2
+        assert found == files
+
+    def test_wrong_bytes_are_never_handed_out(
+        self,
+        store: BucketStore,
+        straight: BucketStore,
+        proxy: Proxy,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """However often they are asked for."""
+        source = store.load_artifact(put(straight.folders(), files=files).uri)
+        proxy.faults = [Fault("flip", times=1000, matching=b"large.bin")]
+        with pytest.raises((DeliveryError, IntegrityError)), store.explained("loading"):
+            source.open("large.bin")
+        assert "flip" in proxy.hits
+
+    def test_a_server_that_hangs_is_given_up(self, backend: BucketBackend, proxy: Proxy) -> None:
+        """After its patience and its attempts it is an error that may pass."""
+        hasty = backend.store_at(proxy.url, timeout=0.2)
+        proxy.faults = [Fault("hang", times=100)]
+        with pytest.raises(DeliveryError) as caught:
+            hasty.preflight()
+        assert caught.value.transient
+        assert 1 < len(proxy.hits) < 15
+        hasty.objects.client.close()  # type: ignore[attr-defined]  # every vendor's bucket has one
+
+    def test_a_refusal_is_final(
+        self, store: BucketStore, proxy: Proxy, backend: BucketBackend, files: Mapping[str, bytes]
+    ) -> None:
+        """In the middle of an upload: nobody asks again, and nothing is left half sent."""
+        proxy.faults = [Fault("refuse", times=100, least=backend.part // 2, answer=backend.denied)]
+        with pytest.raises(DeliveryError) as caught, store.explained("storing"):
+            put(store.folders(), files=files)
+        assert not caught.value.transient
+        assert len(proxy.hits) < 3, "each part is refused once"
+        assert list(store.list_artifacts("")) == []
+
+
+class BucketChecksums(BucketLine):
+    """The test of a server that compares checksums, as every vendor's own does."""
+
+    def test_a_byte_that_changes_on_its_way_up_is_noticed(
+        self,
+        store: BucketStore,
+        straight: BucketStore,
+        proxy: Proxy,
+        backend: BucketBackend,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """By the server or after it; in the end the right bytes lie there."""
+        proxy.faults = [Fault("spoil", times=100, first=True, least=backend.part // 2)]
+        for _ in range(MOST_REQUESTS):
+            with suppress(DeliveryError, IntegrityError), store.explained("storing"):
+                uri = put(store.folders(), files=files).uri
+                break
+        assert proxy.hits
+        assert contents(straight.load_artifact(uri)) == files
+
+
+def persistently(store: BucketStore, work: Callable[[], T]) -> T:
+    """Do something again while it fails for reasons that may pass, as a run does."""
+    for _ in range(MOST_REQUESTS):
+        try:
+            with store.explained("working"):
+                return work()
+        except DeliveryError as error:
+            assert error.transient, str(error)  # noqa: PT017  # most attempts raise nothing
+    raise AssertionError
