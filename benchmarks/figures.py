@@ -54,11 +54,15 @@ class Section:
         title: Heading in the table's page.
         figures: What was measured.
         note: How to read it.
+        failures: What could not be measured, and why: a page with one of them is no result.
+        seconds: How long the measuring took.
     """
 
     title: str
     figures: tuple[Figure, ...]
     note: str = ""
+    failures: tuple[str, ...] = ()
+    seconds: float | None = None
 
 
 def median(measure: Callable[[], float], times: int = 5) -> float:

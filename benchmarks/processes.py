@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from attrs import frozen
@@ -22,6 +24,9 @@ PROGRAMS = ROOT / "benchmarks" / "programs"
 
 _UNWANTED = frozenset({"PYTHONDONTWRITEBYTECODE", "PYTHONPATH", "FLOWYML_CONFIG"})
 """Nobody measures a program that is compiled anew at every start, or another one's settings."""
+
+PATIENCE = 300
+"""Seconds after which a program is given up."""
 
 
 @frozen
@@ -62,23 +67,32 @@ def cost_of(command: Sequence[str], folder: Path) -> Cost:
     return Cost(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024)
 
 
-def report_of(program: str, *arguments: object, python: str = sys.executable) -> dict[str, Any]:
-    """Run one of the programs beside this module in an empty folder; return what it reports.
+def report_of(
+    program: str,
+    *arguments: object,
+    python: str = sys.executable,
+    folder: Path | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, Any]:
+    """Run one of the programs beside this module; return what it reports.
 
     Args:
         program: Its file name; it prints one JSON object on its last line.
         arguments: What it is told.
         python: The interpreter, that of another environment where another product is measured.
+        folder: Where it runs; an empty folder of its own where none is given.
+        variables: Further environment variables.
     """
     command = [python, "-W", "ignore", str(PROGRAMS / program), *map(str, arguments)]
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as empty:
         done = subprocess.run(
             command,
-            cwd=folder,
-            env=_surroundings(PYTHONPATH=str(ROOT)),
+            cwd=folder or empty,
+            env=_surroundings(PYTHONPATH=str(ROOT), **variables),
             capture_output=True,
             text=True,
             check=False,
+            timeout=PATIENCE,
         )
     if done.returncode:
         message = f"{program} exited {done.returncode}: {done.stderr[-2000:]}"
@@ -91,9 +105,9 @@ def environment(folder: Path, *requirements: str) -> str:
     """Make an environment for another product; return its interpreter."""
     python = folder / "bin" / "python"
     if not python.exists():
-        version = f"{sys.version_info.major}.{sys.version_info.minor}"
-        subprocess.run(["uv", "venv", "-q", "-p", version, str(folder)], check=True)
-        install = ["uv", "pip", "install", "-q", "--python", str(python), *requirements]
+        uv = shutil.which("uv") or str(Path(sys.executable).with_name("uv"))
+        subprocess.run([uv, "venv", "-q", "-p", sys.executable, str(folder)], check=True)
+        install = [uv, "pip", "install", "-q", "--python", str(python), *requirements]
         subprocess.run(install, check=True)
     return str(python)
 

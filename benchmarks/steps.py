@@ -4,59 +4,135 @@ from __future__ import annotations
 
 import statistics
 import sys
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Final
 
 from benchmarks.figures import Figure, Section
-from benchmarks.processes import environment, report_of
+from benchmarks.processes import PROGRAMS, cost_of, environment, report_of
 
 __all__ = ["measure"]
 
-FEW, MANY = 100, 1000
+SHORT, MIDDLE, LONG = 10, 100, 1000
 
-ROUNDS = 3
+COUNTS: Final = (*(SHORT,) * 5, *(MIDDLE,) * 3, LONG)
+"""Short chains several times, for little of anything else shows in what they take."""
 
-DAGSTER_MANY = 100
+ROUNDS: Final = 3
+
+DAGSTER_COUNT: Final = 100
 """Dagster needs tens of milliseconds for a step; 1,000 of them would show nothing more."""
+
+HISTORIES: Final = (1, 1_000, 100_000)
+"""How many runs are written down before the measured one."""
 
 NOTE = """\
 Stored, hashed, with manifest, lineage and ledger. Kedro writes the same JSON and records nothing;
-one of its nodes costs the more the more there are. Processor time of the whole process, with the
-operating system's part and the run's own beginning and end, without imports and without waiting for
-the disk."""
+one of its nodes costs the more the more there are. What one further step costs is the slope between
+two chains, so that what a run costs by itself is left out. Processor time of the whole process,
+with the operating system's part, without imports and without waiting for the disk. The floor is a
+plain Python loop that writes, renames and hashes a file and adds a row to SQLite."""
+
+Seconds = Mapping[int, float]
+"""The seconds that a run takes, by the number of its steps."""
 
 
 def measure(folder: Path) -> Section:
     """Compare the cost of one step with a plain-Python floor, Kedro and Dagster."""
     kedro = environment(folder / "kedro", "kedro", "kedro-datasets[json]", "setuptools")
     dagster = environment(folder / "dagster", "dagster", "setuptools")
-    programs: Sequence[tuple[str, tuple[object, ...], str]] = (
-        ("flowyml_steps.py", ("chain", FEW, MANY), sys.executable),
-        ("flowyml_steps.py", ("fan", MANY), sys.executable),
-        ("floor_steps.py", (MANY,), sys.executable),
-        ("kedro_steps.py", (FEW, MANY), kedro),
-    )
-    rounds = [[_seconds(*program) for program in programs] for _ in range(ROUNDS)]
-    chain, fan, floor, node = (_middle(column) for column in zip(*rounds, strict=True))
-    dagster_step = 1000 * _seconds("dagster_steps.py", (DAGSTER_MANY,), dagster)[0] / DAGSTER_MANY
-    few, many = 1000 * chain[0] / FEW, 1000 * chain[1] / MANY
-    kedro_few, kedro_many = 1000 * node[0] / FEW, 1000 * node[1] / MANY
-    bare, wide = 1000 * floor[0] / MANY, 1000 * fan[0] / MANY
-    figures = (
-        Figure("a step of 1,000", many, "ms CPU", kedro_many, "a node of 1,000 in Kedro", 1.0),
-        Figure("a step of 100", few, "ms CPU", kedro_few, "a node of 100 in Kedro"),
-        Figure("a step of 1,000", many, "ms CPU", bare, "the plain-Python floor", 15.0),
-        Figure("a step of 1,000", many, "ms CPU", dagster_step, "an op of 100 in Dagster", 0.25),
-        Figure("a step of 1,000", many, "ms CPU", few, "a step of 100", 1.3),
-        Figure("a step of a fan of 1,000", wide, "ms CPU", many, "a step of a chain", 1.5),
-    )
+    programs: Mapping[str, tuple[tuple[object, ...], str]] = {
+        "chain": (("flowyml_steps.py", "chain", *COUNTS), sys.executable),
+        "fan": (("flowyml_steps.py", "fan", *COUNTS), sys.executable),
+        "kedro": (("kedro_steps.py", *COUNTS), kedro),
+        "floor": (("floor_steps.py", LONG), sys.executable),
+        "dagster": (("dagster_steps.py", DAGSTER_COUNT), dagster),
+    }
+    found: dict[str, list[Seconds]] = {name: [] for name in programs}
+    for _ in range(ROUNDS):
+        for name, (words, python) in programs.items():
+            found[name].append(_seconds(words, python))
+    middle = {name: _middle(rounds) for name, rounds in found.items()}
+    figures = (*_slopes(middle), *_whole(middle), *_histories(folder))
     return Section("A step that returns a small dict", figures, NOTE)
 
 
-def _seconds(program: str, arguments: Sequence[object], python: str) -> list[float]:
-    seconds: list[float] = report_of(program, *arguments, python=python)["seconds"]
-    return seconds
+def _slopes(middle: Mapping[str, Seconds]) -> tuple[Figure, ...]:
+    """Compare what one further step costs."""
+    chain, fan, kedro = middle["chain"], middle["fan"], middle["kedro"]
+    few, many = _slope(chain, SHORT, MIDDLE), _slope(chain, MIDDLE, LONG)
+    wide = _slope(fan, MIDDLE, LONG)
+    node_few, node_many = _slope(kedro, SHORT, MIDDLE), _slope(kedro, MIDDLE, LONG)
+    within, beyond = "one further step up to 100", "one further step up to 1,000"
+    return (
+        Figure(within, few, "ms CPU", node_few, "one further node in Kedro", 1.0),
+        Figure(beyond, many, "ms CPU", node_many, "one further node in Kedro", 1.0),
+        Figure(beyond, many, "ms CPU", few, within, 1.3),
+        Figure("one further step of a fan up to 1,000", wide, "ms CPU", many, "of a chain", 1.5),
+    )
 
 
-def _middle(reports: Sequence[Sequence[float]]) -> list[float]:
-    return [statistics.median(column) for column in zip(*reports, strict=True)]
+def _whole(middle: Mapping[str, Seconds]) -> tuple[Figure, ...]:
+    """Compare whole runs, each divided by its steps."""
+    chain, kedro = middle["chain"], middle["kedro"]
+    floor = 1000 * middle["floor"][LONG] / LONG
+    dagster = 1000 * middle["dagster"][DAGSTER_COUNT] / DAGSTER_COUNT
+    each = {count: 1000 * chain[count] / count for count in (SHORT, MIDDLE, LONG)}
+    compared = [
+        Figure(
+            f"a run of {count:,}, by its steps",
+            each[count],
+            "ms CPU",
+            1000 * kedro[count] / count,
+            "Kedro",
+        )
+        for count in (SHORT, MIDDLE, LONG)
+    ]
+    return (
+        *compared,
+        Figure("a run of 100, by its steps", each[MIDDLE], "ms CPU", dagster, "Dagster", 0.25),
+        Figure("a run of 1,000, by its steps", each[LONG], "ms CPU", floor, "the floor"),
+    )
+
+
+def _histories(folder: Path) -> tuple[Figure, ...]:
+    """Compare a run on top of many earlier ones with one on top of few."""
+    taken = {}
+    for runs in HISTORIES:
+        place = folder / f"history-{runs}"
+        place.mkdir()
+        cost_of([sys.executable, str(PROGRAMS / "fill_history.py"), str(runs), str(runs)], place)
+        words = ("flowyml_steps.py", "chain", *(MIDDLE,) * 5)
+        taken[runs] = 1000 * _seconds(words, sys.executable, place)[MIDDLE] / MIDDLE
+    first, *others = HISTORIES
+    return tuple(
+        Figure(
+            f"a run of 100 after {runs:,} runs, by its steps",
+            taken[runs],
+            "ms CPU",
+            taken[first],
+            "after one run",
+            1.3,
+        )
+        for runs in others
+    )
+
+
+def _slope(seconds: Seconds, less: int, more: int) -> float:
+    """Return the milliseconds that one further step costs between two lengths."""
+    return 1000 * (seconds[more] - seconds[less]) / (more - less)
+
+
+def _seconds(words: tuple[object, ...], python: str, folder: Path | None = None) -> Seconds:
+    program, *arguments = words
+    report = report_of(str(program), *arguments, python=python, folder=folder)
+    taken: dict[int, list[float]] = defaultdict(list)
+    counts = [int(str(word)) for word in arguments if str(word).isdigit()]
+    for count, seconds in zip(counts, report["seconds"], strict=True):
+        taken[count].append(seconds)
+    return {count: statistics.median(rounds) for count, rounds in taken.items()}
+
+
+def _middle(rounds: list[Seconds]) -> Seconds:
+    return {count: statistics.median(each[count] for each in rounds) for count in rounds[0]}

@@ -17,8 +17,14 @@ HEAD = """\
 
 Measured by `nox -s bench`, which anybody can repeat. Absolute times say little about another
 machine; the ratios compare two things that were measured in turn, in the same run.
-`nox -s bench -- --check` fails where a bound does not hold.
+`nox -s bench -- --check` fails where a bound does not hold, `--only SECTION` measures less.
+
+A line reads: what was measured and its value, what it is compared with, the first divided by the
+second, and what is promised of that ratio. Of several measurements the middle one counts.
 """
+
+LONGEST = 300
+"""Characters of a failure that fit into a line."""
 
 
 def page(sections: Sequence[Section]) -> str:
@@ -45,8 +51,15 @@ def _processor() -> str:
 def _section(section: Section) -> str:
     head = ["| what | measured | compared with | ratio | promised |", "|---|---|---|---|---|"]
     note = [section.note, ""] if section.note else []
-    rows = map(_row, section.figures)
-    return "\n".join([f"## {section.title}", "", *note, *head, *rows, ""])
+    rows = [*map(_row, section.figures), *map(_failure, section.failures)]
+    took = [f"Measured in {section.seconds / 60:.1f} minutes.", ""] if section.seconds else []
+    return "\n".join([f"## {section.title}", "", *note, *head, *rows, "", *took])
+
+
+def _failure(said: str) -> str:
+    """Return the line of what could not be measured."""
+    plain = " ".join(said.replace("|", "/").split())
+    return f"| **failed** | {plain[:LONGEST]} | | | |"
 
 
 def _row(figure: Figure) -> str:

@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 import shutil
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
 
 from benchmarks.figures import Figure, Section
-from benchmarks.processes import ROOT, report_of
+from benchmarks.processes import ROOT, environment, report_of
 
 __all__ = ["measure"]
 
-KIB, MIB = 2**10, 2**20
+KIB, MIB, GIB = 2**10, 2**20, 2**30
 
 LARGE: Final = 256 * MIB
 
-HUGE: Final = "FLOWYML_BENCH_HUGE"
-"""Set it to measure 1 GiB as well, which needs 4 GiB of disk and of memory."""
+FILES: Final = 10_000
+"""Files of 1 KiB in a folder."""
 
 LEAST_OF_RIVAL: Final = 0.9
 """The share of the plain way's throughput that is promised for what is large."""
@@ -31,6 +32,16 @@ MOST_MEMORY: Final = 64
 
 CLIENTS: Final = {"s3": "boto3", "gcs": "google.cloud.storage", "azure": "azure.storage.blob"}
 RIVALS: Final = {"s3": "boto3", "gcs": "google-cloud-storage", "azure": "azure-storage-blob"}
+FILE_SYSTEMS: Final = ("s3fs", "gcsfs", "adlfs")
+
+NOTE: Final = (
+    "The plain way is one call of the value's own library on the local disk, and one upload or "
+    "download of the finished file by the vendor's client elsewhere (16 together for a folder); "
+    "fsspec puts and gets the same finished file. None of them hashes, verifies or commits. "
+    "Servers run on this machine and share its processors. Requests and bytes are those of storing "
+    "through a proxy that counts; the emulator of Cloud Storage names its own address and is left "
+    "out there."
+)
 
 
 @frozen
@@ -52,46 +63,66 @@ class Transfer:
     @property
     def what(self) -> str:
         """The first words of its lines."""
-        size = f"{self.size // MIB} MiB" if self.size >= MIB else f"{self.size // KIB} KiB"
+        if self.kind == "folder":
+            return f"{self.service}: folder of {self.size // KIB:,} files"
+        units = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
+        size = next(f"{self.size // unit} {name}" for name, unit in units if self.size >= unit)
         return f"{self.service}: {self.kind} of {size}"
 
     @property
     def rounds(self) -> int:
         """How often it is moved."""
+        if self.kind == "folder" or self.size >= GIB:
+            return 1
         return 15 if self.size <= MIB else 3
 
 
 def measure(folder: Path) -> Section:
     """Compare each transfer with the same bytes moved the plain way, in turn."""
-    del folder
-    figures = [figure for transfer in _transfers() for figure in _figures(transfer)]
-    missing = [f"{service} ({why})" for service in CLIENTS if (why := _why_not(service))]
-    note = (
-        "The plain way is one call of the value's own library on the local disk, and one upload or "
-        "download of the finished file by the vendor's client elsewhere; neither hashes, verifies "
-        "or commits. Servers run on this machine and share its processors."
-    )
-    left_out = f" Not measured here: {', '.join(missing)}." if missing else ""
-    return Section("Throughput", tuple(figures), note + left_out)
+    failures = [f"{service}: {why}" for service in CLIENTS if (why := _why_not(service))]
+    python = sys.executable
+    try:
+        python = environment(folder / "fsspec", *FILE_SYSTEMS)
+    except (OSError, subprocess.CalledProcessError) as error:
+        failures.append(f"fsspec's file systems cannot be installed: {error}")
+    figures: list[Figure] = []
+    for transfer in _transfers():
+        try:
+            report = _report(transfer, python)
+        except (RuntimeError, subprocess.TimeoutExpired) as error:
+            failures.append(f"{transfer.what}: {error}")
+        else:
+            figures += _figures(transfer, report)
+            if why := report.get("fsspec_failed"):
+                failures.append(f"{transfer.what}, fsspec: {why}")
+    return Section("Throughput", tuple(figures), NOTE, tuple(failures))
 
 
 def _transfers() -> Iterator[Transfer]:
     for size in (KIB, MIB, 64 * MIB):
         yield Transfer("local", "array", size)
-    for kind in ("array", "frame", "model", "folder"):
+    for kind in ("array", "frame", "model"):
         yield Transfer("local", kind, LARGE, promised=kind == "array")
-    if os.environ.get(HUGE):
-        yield Transfer("local", "array", 2**30, promised=True)
+    yield Transfer("local", "array", GIB)
+    yield Transfer("local", "folder", FILES * KIB)
     for service in CLIENTS:
         if not _why_not(service):
             for size in (KIB, MIB, LARGE):
                 yield Transfer(service, "array", size, promised=size == LARGE)
+    if not _why_not("s3"):
+        yield Transfer("s3", "frame", LARGE)
+        yield Transfer("s3", "model", LARGE)
+        yield Transfer("s3", "array", GIB)
+        yield Transfer("s3", "folder", FILES * KIB)
 
 
-def _figures(transfer: Transfer) -> Iterator[Figure]:
-    report = report_of(
-        "transfer.py", transfer.service, transfer.kind, transfer.size, transfer.rounds
-    )
+def _report(transfer: Transfer, python: str) -> Mapping[str, Any]:
+    words = (transfer.service, transfer.kind, transfer.size, transfer.rounds)
+    chosen = sys.executable if transfer.service == "local" else python
+    return report_of("transfer.py", *words, chosen)
+
+
+def _figures(transfer: Transfer, report: Mapping[str, Any]) -> Iterator[Figure]:
     rival = RIVALS.get(transfer.service, "the plain call")
     floor, against = report["put"], rival
     if report["hash"] > floor:
@@ -100,10 +131,20 @@ def _figures(transfer: Transfer) -> Iterator[Figure]:
     store, load = 1000 * report["store"], 1000 * report["load"]
     yield Figure(f"{transfer.what}, store", store, "ms", 1000 * floor, against, bound)
     yield Figure(f"{transfer.what}, load", load, "ms", 1000 * report["get"], rival)
+    if "fsspec_put" in report:
+        put, get = 1000 * report["fsspec_put"], 1000 * report["fsspec_get"]
+        yield Figure(f"{transfer.what}, store", store, "ms", put, "put by fsspec")
+        yield Figure(f"{transfer.what}, load", load, "ms", get, "get by fsspec")
     if transfer.size >= LARGE:
         limit = 1.0 if transfer.promised else None
         what = f"{transfer.what}, memory above the value"
         yield Figure(what, report["peak"], "MiB", MOST_MEMORY, "the budget", limit)
+        yield Figure(f"{transfer.what}, memory to load it", report["back"], "MiB")
+    if "ours_requests" in report:
+        ours, theirs = report["ours_requests"], report["client_requests"]
+        yield Figure(f"{transfer.what}, requests", ours, "", theirs, rival)
+        ours, theirs = report["ours_sent"] / KIB, report["client_sent"] / KIB
+        yield Figure(f"{transfer.what}, sent", ours, "KiB", theirs, rival)
 
 
 def _why_not(service: str) -> str | None:

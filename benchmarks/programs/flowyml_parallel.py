@@ -13,7 +13,7 @@ Path("flowyml.yaml").write_text(
 )
 BODIES = {
     "wait": "import time; time.sleep(0.5)",
-    "numpy": "import numpy; a = numpy.ones((900, 900)); [a @ a for _ in range(20)]",
+    "numpy": "import numpy; a = numpy.ones((900, 900)); [a @ a for _ in range(8)]",
     "python": "sum(n * n for n in range(4_000_000))",
 }
 steps = "\n".join(

@@ -1,7 +1,7 @@
 """Store and load one value, each time in turn with the plainest way to move the same bytes.
 
-``transfer.py SERVICE KIND BYTES ROUNDS`` prints the median seconds, and the peak of memory above
-the value itself.
+``transfer.py SERVICE KIND BYTES ROUNDS PYTHON`` prints the median seconds, the peak of memory above
+the value itself, and what went over the wire. PYTHON has fsspec's file systems.
 """
 
 import ctypes
@@ -10,170 +10,63 @@ import os
 import pickle
 import shutil
 import statistics
+import subprocess
 import sys
 import time
 from contextlib import ExitStack
-from hashlib import sha256
 from pathlib import Path
 
 import numpy as np
+from services import SERVICES, clear
 
 from flowyml.serialization import pack, unpack
 from flowyml.storage.files import StoreRequest
 
 service, kind, size, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-MANY = 1000
-"""Files in a folder."""
+python = sys.argv[5]
+
+PIECE = 1024
+"""Bytes of each file of a folder."""
+
+SMALL = 8 * PIECE
+"""Bytes of what is moved first, which imports and connects."""
+
+PATIENCE = 90
+"""Seconds after which fsspec is given up."""
 
 libc = ctypes.CDLL(None)
 
-KEYS = {"AWS_ACCESS_KEY_ID": "testkey", "AWS_SECRET_ACCESS_KEY": "testsecret"}
 
-
-def array():
+def array(count):
     """Make an array of so many random bytes; more than a piece of it need not be random."""
-    piece = np.random.default_rng(7).random(min(size, 2**24) // 8)
-    return np.resize(piece, size // 8)
+    piece = np.random.default_rng(7).random(min(count, 2**24) // 8)
+    return np.resize(piece, count // 8)
 
 
-def frame():
+def frame(count):
     """Make a frame of eight columns of numbers."""
     import pandas as pd
 
-    columns = array().reshape(-1, 8)
+    columns = array(count).reshape(-1, 8)
     return pd.DataFrame(columns, columns=[f"c{n}" for n in range(columns.shape[1])])
 
 
-def model():
+def model(count):
     """Make a fitted model with so many bytes of weights."""
     from sklearn.linear_model import LinearRegression
 
     fitted = LinearRegression()
-    fitted.coef_, fitted.intercept_ = array(), 0.0
+    fitted.coef_, fitted.intercept_ = array(count), 0.0
     return fitted
 
 
-def folder():
-    """Make a folder of many files."""
-    place = Path("made")
+def folder(count):
+    """Make a folder of small files."""
+    place = Path(f"made-{count}")
     place.mkdir()
-    content = os.urandom(max(1, size // MANY))
-    for number in range(MANY):
-        (place / f"{number}.bin").write_bytes(content)
+    for number in range(count // PIECE):
+        (place / f"{number}.bin").write_bytes(os.urandom(PIECE))
     return place
-
-
-MAKE = {"array": array, "frame": frame, "model": model, "folder": folder}
-
-
-class Disk:
-    """The local disk, moved to by the plain call of the value's library."""
-
-    def __init__(self, _started):
-        """Open the store."""
-        from flowyml_local.storage import LocalArtifactStore
-
-        self.folders = LocalArtifactStore(path=Path("store").absolute()).folders()
-
-    def put(self, value, name):
-        """Write it plainly; of writing and hashing the same bytes the slower one counts."""
-        WRITE[kind](value, Path(name))
-        started = time.perf_counter()
-        if kind == "array":
-            sha256(memoryview(value).cast("B"))
-        return time.perf_counter() - started
-
-    def get(self, name):
-        """Read it plainly; a folder need not be read to be used."""
-        READ[kind](Path(name))
-
-
-class S3:
-    """A bucket of SeaweedFS, moved to by boto3's transfer manager."""
-
-    def __init__(self, started):
-        """Start the server and make the bucket."""
-        import boto3
-        from tests.servers.s3 import start_seaweedfs
-
-        from flowyml_aws.storage import S3ArtifactStore
-
-        os.environ.update(KEYS, AWS_DEFAULT_REGION="us-east-1")
-        data = Path("server").absolute()
-        data.mkdir()
-        server = start_seaweedfs(data)
-        started.callback(server.kill)
-        self.client = boto3.client("s3", endpoint_url=server.url)
-        self.client.create_bucket(Bucket="bench")
-        self.folders = S3ArtifactStore("bench", endpoint_url=server.url).folders()
-
-    def put(self, _value, name):
-        """Put the file."""
-        self.client.upload_file("plain", "bench", name)
-
-    def get(self, name):
-        """Get the file."""
-        self.client.download_file("bench", name, "got")
-
-
-class GCS:
-    """A bucket of the emulator, moved to by Google's client."""
-
-    def __init__(self, started):
-        """Start the server and make the bucket."""
-        from tests.servers.gcs import make_gcs_bucket, start_gcs
-
-        from flowyml_gcp.storage import GCSArtifactStore
-
-        data = Path("server").absolute()
-        data.mkdir()
-        server = start_gcs(data)
-        started.callback(server.kill)
-        make_gcs_bucket(server.url, "bench")
-        store = GCSArtifactStore("bench", endpoint_url=server.url)
-        self.folders = store.folders()
-        self.bucket = store.objects.client.bucket("bench")
-
-    def put(self, _value, name):
-        """Put the file."""
-        self.bucket.blob(name).upload_from_filename("plain")
-
-    def get(self, name):
-        """Get the file."""
-        self.bucket.blob(name).download_to_filename("got")
-
-
-class Azure:
-    """A container of Azurite, moved to by Azure's client with as many connections as ours."""
-
-    def __init__(self, started):
-        """Start the server and make the container."""
-        from azure.storage.blob import ContainerClient
-        from tests.servers.azurite import start_azurite
-
-        from flowyml_azure.storage import AzureArtifactStore
-
-        data = Path("server").absolute()
-        data.mkdir()
-        azurite = start_azurite(data)
-        started.callback(azurite.process.kill)
-        address = azurite.connection_string()
-        self.client = ContainerClient.from_connection_string(address, "bench")
-        self.client.create_container()
-        self.folders = AzureArtifactStore("bench", connection_string=address).folders()
-
-    def put(self, _value, name):
-        """Put the file."""
-        with Path("plain").open("rb") as file:
-            self.client.upload_blob(name, file, max_concurrency=8)
-
-    def get(self, name):
-        """Get the file."""
-        with Path("got").open("wb") as file:
-            self.client.download_blob(name, max_concurrency=8).readinto(file)
-
-
-SERVICES = {"local": Disk, "s3": S3, "gcs": GCS, "azure": Azure}
 
 
 def dump(value, place):
@@ -188,20 +81,21 @@ def save(value, place):
         np.save(file, value)
 
 
-WRITE = {
-    "array": save,
-    "frame": lambda value, place: value.to_parquet(place, compression=None),
-    "model": dump,
-    "folder": shutil.copytree,
-}
-
-
 def read_frame(place):
     """Read a frame as one would by hand."""
     import pandas as pd
 
     return pd.read_parquet(place)
 
+
+MAKE = {"array": array, "frame": frame, "model": model, "folder": folder}
+
+WRITE = {
+    "array": save,
+    "frame": lambda value, place: value.to_parquet(place, compression=None),
+    "model": dump,
+    "folder": shutil.copytree,
+}
 
 READ = {
     "array": np.load,
@@ -228,43 +122,97 @@ def resident(name):
     return int(next(line for line in lines if line.startswith(name)).split()[1])
 
 
-def store(value, name):
+def store(folders, value, name):
     """Store the value, and return its URI."""
     packed = pack(value, type_name="bench", name="bench", producer=None, key=None)
     request = StoreRequest(path=name, manifest=packed.manifest, write=packed.write)
-    return place.folders.store(request, key=None).uri
+    return folders.store(request, key=None).uri
 
 
-def load(uri):
+def load(folders, uri):
     """Load the value and use it, for a memory map that nobody reads would cost nothing."""
-    loaded = unpack(place.folders.load(uri), trusted=True)
+    loaded = unpack(folders.load(uri), trusted=True)
     if kind == "array":
         loaded.sum()
 
 
+def once(place, value, name):
+    """Move a value there and back both ways; return the figures of one round."""
+    clear(name)
+    begun = time.perf_counter()
+    hashed = place.put(value, name) or 0.0
+    put = time.perf_counter() - begun - hashed
+    uri, stored, peak = peak_of(store, place.folders, value, f"a/{name}")
+    begun = time.perf_counter()
+    place.get(name)
+    got = time.perf_counter() - begun
+    _, loaded, back = peak_of(load, place.folders, uri)
+    place.folders.delete(uri)
+    for made in (name, "read", "got"):
+        clear(made)
+    return {
+        "store": stored,
+        "load": loaded,
+        "put": put,
+        "get": got,
+        "hash": hashed,
+        "peak": peak,
+        "back": back,
+    }
+
+
+def counted(place, value):
+    """Store once more through a proxy that counts; return requests and bytes, ours and theirs."""
+    from tests.servers.proxy import Proxy
+
+    counts = {}
+    with Proxy(place.url).serving() as proxy:
+        other = place.at(proxy.url)
+        for who, move in (
+            ("client", lambda: other.put(value, "counted")),
+            ("ours", lambda: store(other.folders, value, "b/counted")),
+        ):
+            requests, sent = len(proxy.requests), proxy.sent
+            move()
+            counts[f"{who}_requests"] = len(proxy.requests) - requests
+            counts[f"{who}_sent"] = proxy.sent - sent
+    return counts
+
+
+def by_fsspec(place):
+    """Move the finished file by fsspec, in its own environment."""
+    protocol, options, root = place.fsspec
+    program = str(Path(__file__).with_name("fsspec_transfer.py"))
+    command = [python, "-W", "ignore", program, protocol, json.dumps(options), root]
+    # Without it gcsfs asks by gRPC what kind of bucket it is, and waits for ever for the emulator.
+    variables = {**os.environ, "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
+    try:
+        done = subprocess.run(
+            [*command, "plain", str(rounds)],
+            env=variables,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PATIENCE,
+        )
+    except subprocess.TimeoutExpired:
+        return {"fsspec_failed": f"took longer than {PATIENCE} s"}
+    except subprocess.CalledProcessError as error:
+        return {"fsspec_failed": error.stderr.strip().splitlines()[-1]}
+    report = json.loads(done.stdout.splitlines()[-1])
+    return {f"fsspec_{name}": seconds for name, seconds in report.items()}
+
+
 with ExitStack() as started:
-    place = SERVICES[service](started)
-    value = MAKE[kind]()
-    if service != "local":
-        WRITE[kind](value, Path("plain"))
-    figures = {"store": [], "load": [], "put": [], "get": [], "hash": [], "peak": [], "back": []}
-    for number in range(rounds + 1):
-        begun = time.perf_counter()
-        hashed = place.put(value, f"plain-{number}") or 0.0
-        put = time.perf_counter() - begun - hashed
-        uri, stored, peak = peak_of(store, value, f"a/{number}")
-        begun = time.perf_counter()
-        place.get(f"plain-{number}")
-        got = time.perf_counter() - begun
-        _, loaded, back = peak_of(load, uri)
-        row = (stored, loaded, put, got, hashed, peak, back)
-        if number:  # the first round imports and connects
-            for column, figure in zip(figures.values(), row, strict=True):
-                column.append(figure)
-        place.folders.delete(uri)
-        plain = Path(f"plain-{number}")
-        if plain.is_dir():
-            shutil.rmtree(plain)
-        else:
-            plain.unlink(missing_ok=True)
-print(json.dumps({name: statistics.median(column) for name, column in figures.items()}))
+    place = SERVICES[service](started, WRITE[kind], READ[kind])
+    small, value = MAKE[kind](SMALL), MAKE[kind](size)
+    WRITE[kind](small, Path("plain"))
+    once(place, small, "small")
+    clear("plain")
+    WRITE[kind](value, Path("plain"))
+    figures = [once(place, value, f"plain-{number}") for number in range(rounds)]
+    report = {name: statistics.median(each[name] for each in figures) for name in figures[0]}
+    report |= by_fsspec(place)
+    if place.url:
+        report |= counted(place, value)
+print(json.dumps(report))
