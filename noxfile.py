@@ -135,9 +135,8 @@ def docs(session: nox.Session) -> None:
 @nox.session(default=False)
 def bench(session: nox.Session) -> None:
     """Measure the budgets and write their page; ``-- --check`` fails where one is missed."""
-    session.install(
-        "-e", ".[testing,examples]", *(word for plugin in PLUGINS for word in ("-e", plugin))
-    )
+    plugins = (word for plugin in PLUGINS for word in ("-e", with_extras(plugin)))
+    session.install("-e", ".[testing,examples]", *plugins)
     session.install(
         *group("test"), *(word for plugin in PLUGINS for word in test_requirements(plugin))
     )

@@ -67,7 +67,7 @@ def _row(figure: Figure) -> str:
     ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else ""
     sign = "≤" if figure.direction == "at most" else "≥"
     bound = (
-        f"{sign} {figure.bound:g}{'' if figure.holds else ' **missed**'}" if figure.bound else ""
+        f"{sign} {figure.bound:.3g}{'' if figure.holds else ' **missed**'}" if figure.bound else ""
     )
     cells: Iterable[str] = (
         figure.what,

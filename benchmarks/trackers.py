@@ -43,7 +43,7 @@ def measure(folder: Path) -> Section:
     """Compare runs with a tracker with one without, and imports with a bare interpreter."""
     (folder / "pipeline.py").write_text(PIPELINE)
     (folder / "flowyml.yaml").write_text(_configuration())
-    installed = [name for name in TRACKERS if importlib.util.find_spec(name)]
+    installed = [name for name in TRACKERS if _is_installed(name)]
     commands = [[sys.executable, "-c", "pass"], [FLOWYML, "run", "pipeline.py", "--stack", "none"]]
     commands += [[sys.executable, "-c", f"import {name}"] for name in installed]
     commands += [[FLOWYML, "run", "pipeline.py", "--stack", name] for name in installed]
@@ -57,6 +57,12 @@ def measure(folder: Path) -> Section:
         ]
     missing = tuple(f"{name} is not installed" for name in TRACKERS if name not in installed)
     return Section("Trackers", tuple(figures), NOTE, failures=missing)
+
+
+def _is_installed(name: str) -> bool:
+    """Whether there is a package; a folder of that name, where a tracker wrote, is none."""
+    found = importlib.util.find_spec(name)
+    return found is not None and found.origin is not None
 
 
 def _configuration() -> str:

@@ -113,7 +113,7 @@ def peak_of(work, *given):
     started = time.perf_counter()
     result = work(*given)
     seconds = time.perf_counter() - started
-    return result, seconds, (resident("VmHWM") - before) / 1024
+    return result, seconds, max(0, resident("VmHWM") - before) / 1024
 
 
 def resident(name):
