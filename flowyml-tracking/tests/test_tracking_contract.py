@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import pytest
 from attrs import frozen
@@ -133,12 +133,6 @@ class TestTensorBoard(TrackerContract):
 
 
 class TestWandb(TrackerContract):
-    skips: ClassVar = {
-        "test_a_resumed_run_goes_on_in_the_same_place": (
-            "not yet: the reader finds only the first part of an offline run that went on"
-        )
-    }
-
     @pytest.fixture
     def new_tracker(self, tmp_path: Path) -> Callable[[], WandbTracker]:
         return lambda: WandbTracker(mode="offline", dir=tmp_path)

@@ -1,5 +1,6 @@
 import json
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -253,3 +254,46 @@ def test_an_online_run_reaches_the_server(tmp_path: Path, deliveries: Deliveries
     assert (row["loss"], row["step"], row[KEY]) == (0.5, 1, context.key)
     assert logged.reference == f"{server.url}/team/p/runs/{deliveries.run.run_id}"
     assert set(server.opened) == {deliveries.run.run_id}
+
+
+def test_what_the_server_has_of_a_killed_process_is_sent_no_second_time(tmp_path: Path) -> None:
+    """Whoever resumes asks the server what arrived, again if need be, and sends only the rest."""
+    command = [sys.executable, "-c", DELIVER, str(tmp_path), "5"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == -9, done.stderr
+    run = killed_run(tmp_path, done.stdout.strip()).run
+    (journal,) = (tmp_path / "wandb" / "flowyml" / run.run_id).glob("*/entries.jsonl")
+    kept = [row for line in journal.read_text().splitlines() for row in json.loads(line)["rows"]]
+    with WandbStub().serving() as server:
+        server.opened.append(run.run_id)
+        server.history[run.run_id] = [{**row, "_step": n} for n, row in enumerate(kept[:2])]
+        tracker = WandbTracker(
+            project="p", mode="online", dir=tmp_path, base_url=server.url, api_key="0" * 40
+        )
+        server.refused.add("RunHistoryKeys")
+        with pytest.raises(DeliveryError, match="RunHistoryKeys"):
+            tracker.run_started(run)
+        server.refused.clear()
+        tracker.run_started(run)
+        tracker.run_finished(run, RunStatus.DONE)
+        assert [row["step"] for row in server.history[run.run_id]] == [0, 1, 2, 3, 4]
+
+
+def test_an_offline_run_that_went_on_is_one_run_after_wandb_sync(
+    tmp_path: Path, deliveries: Deliveries
+) -> None:
+    """W&B's own command appends what each process logged to what came before."""
+    for step in range(3):
+        tracker = WandbTracker(mode="offline", dir=tmp_path)
+        tracker.log_metrics(Metrics({"loss": 1}).at_step(step), deliveries.context(at=step))
+        tracker.run_finished(deliveries.run, RunStatus.INCOMPLETE)
+    files = run_files(tmp_path, deliveries.run.run_id)
+    assert [row["step"] for file in files for row in history(file)] == [0, 1, 2]
+    with WandbStub().serving() as server:
+        address = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": "0" * 40}
+        command = [sys.executable, "-m", "wandb", "sync", *(str(file.parent) for file in files)]
+        environment = {**os.environ, **address}
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        synced = server.history[deliveries.run.run_id]
+    assert [row["step"] for row in synced] == [0, 1, 2]

@@ -33,7 +33,14 @@ def run_files(folder: Path, run_id: str) -> list[Path]:
         folder: The folder that ``wandb.init`` was given.
         run_id: W&B's id of the run.
     """
-    return sorted((folder / "wandb").glob(f"*run-*-{run_id}/run-{run_id}.wandb"))
+    # W&B numbers the folders of one second: run-20260501_120000-ID, run-20260501_120000-ID-1.
+    found = (folder / "wandb").glob(f"*run-*-{run_id}*/run-{run_id}.wandb")
+    return sorted(found, key=_age)
+
+
+def _age(file: Path) -> tuple[str, int, str]:
+    name = file.parent.name.removeprefix("offline-")
+    return name[: len("run-20260501_120000")], len(name), name
 
 
 def history(file: Path) -> Iterator[dict[str, Any]]:

@@ -6,6 +6,7 @@ import hashlib
 import re
 import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
@@ -95,13 +96,20 @@ class WandbRuns:
     def open(self, run: RunInfo) -> WandbRun:
         """Return the W&B run that takes values now, with all that was handed over before."""
         if run.run_id not in self._open:
+            with answers(f"open its run for {run.run_id!r}"):
+                self._open[run.run_id] = self._opened(run)
+        return self._open[run.run_id]
+
+    def _opened(self, run: RunInfo) -> WandbRun:
+        with ExitStack() as undoing:
             journal = self._journal(run)
             left = journal.open()
-            with answers(f"open its run for {run.run_id!r}"):
-                opened = WandbRun(self._init(run), journal)
-                opened.take(_without(left, self._arrived(run, opened.run, left)))
-            self._open[run.run_id] = opened
-        return self._open[run.run_id]
+            undoing.callback(journal.close, settled=False)
+            opened = WandbRun(self._init(run), journal)
+            undoing.callback(opened.run.finish, exit_code=1)
+            opened.take(_without(left, self._arrived(run, opened.run, left)))
+            undoing.pop_all()
+            return opened
 
     def has_unsettled(self, run: RunInfo) -> bool:
         """Say whether some process handed values over and did not finish."""
@@ -166,8 +174,8 @@ class WandbRuns:
         address = {"base_url": self.base_url} if self.base_url else {}
         server = sdk().Api(overrides=address, api_key=self.api_key)
         found = server.run(f"{opened.entity}/{opened.project}/{opened.id}")
-        rows = found.scan_history(keys=[KEY], use_cache=False)
-        return {str(row[KEY]) for row in rows}
+        # Asked for one column, the server would give samples.
+        return {str(row[KEY]) for row in found.scan_history(use_cache=False) if KEY in row}
 
 
 def _has_everything(run: Any) -> bool:
