@@ -33,6 +33,11 @@ class Tracker(ExperimentTracker):
             raise RuntimeError("it broke")
         well = self.address == "here"
         return [Check("reachable", well, f"{self.address} answers", None if well else "start it")]
+
+
+@define(eq=False)
+class Unequipped(Tracker):
+    libraries = {"no_such_library": "flowyml-shown[client]"}
 '''
 
 
@@ -50,7 +55,8 @@ def tracker(install: Install) -> None:
     install(
         "shown",
         {"shown_tracker": SECRETIVE},
-        "[flowyml.experiment_tracker]\nshown = shown_tracker:Tracker\nbroken = no_such:Thing\n",
+        "[flowyml.experiment_tracker]\nshown = shown_tracker:Tracker\nbroken = no_such:Thing\n"
+        "unequipped = shown_tracker:Unequipped\n",
     )
 
 
@@ -185,6 +191,21 @@ def test_the_doctor_tells_what_each_component_found(
     (found,) = [item for item in answer.objects if item["component"] == "experiment_tracker"]
     assert (found["status"], found["message"], found["fix"]) == (status, message, fix)
     assert {item["component"] for item in answer.objects} >= {"artifact_store", "orchestrator"}
+
+
+@pytest.mark.usefixtures("tracker")
+def test_the_doctor_says_how_to_install_a_missing_library(flowyml: Ask, project: Path) -> None:
+    """And asks the component nothing more, which cannot work without it."""
+    (project / "flowyml.yaml").write_text(
+        "stacks:\n  one:\n    experiment_tracker: { type: unequipped, address: there }\n"
+    )
+
+    answer = flowyml("stack", "doctor", "-o", "json")
+
+    assert answer.code == 1
+    (found,) = [item for item in answer.objects if item["component"] == "experiment_tracker"]
+    assert (found["name"], found["message"]) == ("no_such_library", "is not installed")
+    assert found["fix"] == "pip install 'flowyml-shown[client]'"
 
 
 @pytest.mark.usefixtures("tracker")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
@@ -186,6 +187,23 @@ def test_a_registry_that_cannot_read_the_store_is_an_error(shop: Workshop) -> No
     (error,) = planned(shop, Model).errors
     assert "model_registry (flaky) cannot read file://" in str(error)
     assert "(it reads gs://)" in str(error)
+
+
+def test_a_component_whose_library_is_missing_is_an_error(shop: Workshop) -> None:
+    """The message says how to install it; where nothing is delivered to it, all is well."""
+
+    class Demanding(FlakyRegistry):
+        libraries: ClassVar[Mapping[str, str]] = {
+            "json": "a-library-that-is-here",
+            "no_such_library": "flowyml-demanding[client]",
+        }
+
+    shop.components["model_registry"] = Demanding(shop.folder / "demanding.jsonl")
+
+    (error,) = planned(shop, Model).errors
+    assert error.message == "model_registry (flaky) needs no_such_library, which is not installed"
+    assert error.hint == "pip install 'flowyml-demanding[client]'"
+    assert planned(shop, Metrics).errors == ()
 
 
 def test_what_is_most_likely_not_meant_is_a_warning(shop: Workshop) -> None:

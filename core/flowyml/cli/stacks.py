@@ -233,7 +233,8 @@ def _diagnosis(name: str, type_: str, component: Component) -> list[dict[str, An
     from flowyml.records import Check
 
     try:
-        checks = list(component.diagnose()) or [_checked_in_advance(component)]
+        checks = _missing(component) or list(component.diagnose())
+        checks = checks or [_checked_in_advance(component)]
     except Exception as error:  # noqa: BLE001  # whatever it is, it is the finding
         checks = [Check("diagnosis", ok=False, message=f"{type(error).__name__}: {error}")]
     return [
@@ -246,6 +247,17 @@ def _diagnosis(name: str, type_: str, component: Component) -> list[dict[str, An
             "fix": check.fix,
         }
         for check in checks
+    ]
+
+
+def _missing(component: Component) -> list[Any]:
+    """Tell of the libraries that are missing; without them there is nothing else to ask."""
+    from flowyml.plugins.libraries import missing_libraries
+    from flowyml.records import Check
+
+    return [
+        Check(missing.module, ok=False, message="is not installed", fix=missing.fix)
+        for missing in missing_libraries(component)
     ]
 
 

@@ -43,6 +43,9 @@ class Component:
         flowyml_api: Versions of the hook contract that it is built for (``>=1,<2``); empty for any.
         stays_here: Whether what it keeps lies on this machine, so that a step which runs on another
             one cannot reach it.
+        libraries: Modules of other distributions that it imports once it works, each with the
+            requirement that brings it (``{"mlflow": "flowyml[mlflow]"}``). Before a run starts,
+            its plan names those that are missing.
         deprecated: Attributes and methods of this very class that go, each with the warning for
             whoever overrides it; `flowyml.plugins.deprecations.going` makes one.
     """
@@ -51,6 +54,7 @@ class Component:
     reads_schemes: ClassVar[frozenset[str] | None] = None
     flowyml_api: ClassVar[str] = ""
     stays_here: ClassVar[bool] = False
+    libraries: ClassVar[Mapping[str, str]] = {}
     deprecated: ClassVar[Mapping[str, Warning]] = {}
 
     def beside(self, others: Sequence[Component]) -> Self:

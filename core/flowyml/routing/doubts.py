@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from attrs import frozen
 
 from flowyml.errors import Problem
+from flowyml.plugins.libraries import missing_libraries
 from flowyml.routing.dispatch import rule_names
 from flowyml.routing.expectations import expected_outputs
 from flowyml.routing.planned import DeclaredOutput, PlannedOutput, PlanProblem
@@ -45,6 +46,7 @@ class Doubts:
         """Yield every problem, errors first."""
         yield from self._collisions()
         yield from self._unreadable_stores()
+        yield from self._missing_libraries()
         yield from self._missing_components()
         yield from self._open_gates()
         yield from self._unused_rules(declared)
@@ -78,6 +80,18 @@ class Doubts:
                     )
                     hint = "choose a store of that scheme for this type, or another component"
                     yield PlanProblem("error", Problem(message, hint=hint))
+
+    def _missing_libraries(self) -> Iterator[PlanProblem]:
+        """Find components that something is delivered to, and that cannot work here."""
+        asked = {
+            delivery.component: delivery.component_type
+            for output in self.outputs
+            for delivery in _calls(output)
+        }
+        for name, type_ in asked.items():
+            for missing in missing_libraries(self.stack.components[name or ""]):
+                message = f"{name} ({type_}) needs {missing.module}, which is not installed"
+                yield PlanProblem("error", Problem(message, hint=missing.fix))
 
     def _missing_components(self) -> Iterator[PlanProblem]:
         """Find rules that ask for what the stack does not have."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final, Self
+from typing import Any, ClassVar, Final, Self
 
 import attrs
 from attrs import define, field
@@ -46,6 +46,8 @@ class MLflowModelRegistry(ModelRegistry):
         registry_uri: Where the registry is, if not at the tracking server.
         experiment_name: The experiment of the logged models; None for the tracker's.
     """
+
+    libraries: ClassVar[Mapping[str, str]] = {"mlflow": "flowyml[mlflow]"}
 
     tracking_uri: str | None = field(
         default=None, repr=lambda uri: repr(uri and without_password(uri))

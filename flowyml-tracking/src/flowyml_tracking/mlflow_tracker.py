@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Final, Self
 
 import attrs
 from attrs import define, field
@@ -53,6 +53,8 @@ class MLflowTracker(ExperimentTracker):
             environment variable ``MLFLOW_TRACKING_URI``.
         experiment_name: None for ``MLFLOW_EXPERIMENT_NAME``, else the name of the pipeline.
     """
+
+    libraries: ClassVar[Mapping[str, str]] = {"mlflow": "flowyml[mlflow]"}
 
     tracking_uri: str | None = field(
         default=None, repr=lambda uri: repr(uri and without_password(uri))

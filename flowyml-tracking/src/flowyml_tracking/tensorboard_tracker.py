@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Self
+from typing import ClassVar, Self
 
 import attrs
 from attrs import define, field
@@ -40,6 +40,8 @@ class TensorBoardTracker(ExperimentTracker):
     Attributes:
         log_dir: The folder that ``tensorboard --logdir`` is given; a run is the folder of its id.
     """
+
+    libraries: ClassVar[Mapping[str, str]] = {"tensorboard": "flowyml[tensorboard]"}
 
     log_dir: Path = Path("runs")
     _stores: Stores = field(init=False, repr=False, eq=False, factory=Stores)

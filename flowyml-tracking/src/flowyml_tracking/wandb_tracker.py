@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import io
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, ClassVar, Literal, Self
 
 import attrs
 from attrs import define, field
@@ -47,6 +47,8 @@ class WandbTracker(ExperimentTracker):
         base_url: Address of a W&B server of one's own.
         api_key: None for ``WANDB_API_KEY``, or what ``wandb login`` wrote.
     """
+
+    libraries: ClassVar[Mapping[str, str]] = {"wandb": "flowyml[wandb]"}
 
     project: str | None = None
     entity: str | None = None
