@@ -43,6 +43,12 @@ ROW_NUMBER: Final = "SELECT id FROM artifacts WHERE run_id = ? AND step = ? AND 
 
 KNOWS_DIGEST: Final = "SELECT 1 FROM artifacts WHERE digest = ? LIMIT 1"
 
+ADDRESS_OF: Final = """
+    SELECT uri FROM artifacts
+    WHERE digest = ?1 AND collected_at IS NULL AND substr(uri, 1, length(?2)) = ?2
+    ORDER BY id DESC LIMIT 1
+"""
+
 ROW_NUMBERS: Final = {
     "step": "SELECT id FROM artifacts WHERE step = ?",
     "name": "SELECT id FROM artifacts WHERE name = ?",
@@ -123,6 +129,11 @@ class ArtifactTable:
         """Return the newest artifact that meets a condition on an indexed column."""
         row = self.database.row(f"{SELECT} WHERE {condition} ORDER BY id DESC LIMIT 1", values)
         return None if row is None else _artifact(row)
+
+    def address_of(self, digest: str, below: str) -> str | None:
+        """Return the newest URI below another one that has this digest and was not collected."""
+        row = self.database.row(ADDRESS_OF, (digest, f"{below}/"))
+        return None if row is None else str(row[0])
 
     def collect(self, uri: str, at: datetime) -> None:
         """Say that what lay at a URI was deleted; its rows stay."""

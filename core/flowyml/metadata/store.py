@@ -226,6 +226,10 @@ class MetadataStore:
         """Return the newest artifact with this digest, if there is one."""
         return self._artifacts.newest_where("digest = ?", (digest,))
 
+    def address_of(self, digest: str, *, below: str) -> str | None:
+        """Return the newest URI below a store's root that has this digest and was not collected."""
+        return self._artifacts.address_of(digest, below)
+
     def find_artifact(self, reference: str) -> ArtifactRecord:
         """Return the artifact that a user means.
 

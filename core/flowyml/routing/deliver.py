@@ -97,7 +97,7 @@ class Courier:
         self.secrets += component_secrets(self.stack.components.values())
         self._ledger = Ledger(self.metadata, self.observer, self.secrets)
         self._opening = Opening(self.run, self.router, self._ledger)
-        self._storing = Storing(self.run)
+        self._storing = Storing(self.run, self.stack, self.metadata)
         self._attempts = Attempts(self.stack, self.run, self._ledger, self.retries, self.actor)
 
     def route_step(self, step: str, leaves: Sequence[Leaf], parents: Sequence[int]) -> StepDelivery:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any
 
 from attrs import field, frozen
 
 from flowyml.metadata.rows import ArtifactRecord
+from flowyml.metadata.store import MetadataStore
 from flowyml.records import Manifest, Producer, RunInfo, StoredArtifact
 from flowyml.routing.containers import Leaf
 from flowyml.routing.router import TypeRoute
 from flowyml.serialization import pack
+from flowyml.stacks.stack import Stack
 from flowyml.storage.files import StoreRequest
 from flowyml.storage.manifests import manifest_to_json
 
@@ -23,9 +26,13 @@ class Storing:
 
     Attributes:
         run: The run.
+        stack: Its stores know their roots.
+        metadata: Knows what lies in them already.
     """
 
     run: RunInfo
+    stack: Stack
+    metadata: MetadataStore
     _places: dict[str, str] = field(init=False)
 
     @_places.default
@@ -56,7 +63,12 @@ class Storing:
             manifest=packed.manifest,
             write=packed.write,
             overwrite=bool(route.rule.overwrite),
+            find_copy=partial(self._copy_of, route.store),
         )
+
+    def _copy_of(self, store: str, digest: str) -> str | None:
+        """Find where a store has the same content from an earlier run, so that it is not sent."""
+        return self.metadata.address_of(digest, below=self.stack.store_uri(store))
 
     def _path(self, route: TypeRoute, manifest: Manifest, producer: Producer) -> str:
         """Put the values into the template; without a version of its own it is the run's."""
