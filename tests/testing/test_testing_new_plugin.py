@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
-from tests.testing.environments import Environment, build_wheel
+from tests.testing.environments import ROOT, Environment, build_wheel
 
 from flowyml.cli import main
+from flowyml.cli.conformance import SUITES
+from flowyml.cli.new_plugin import KINDS, NewPlugin
+from flowyml.cli.plugins import NEW_ROLES
 from flowyml.plugins import ArtifactStore, deprecations, discovery
 
 Ask = Callable[..., tuple[int, str]]
@@ -29,42 +33,107 @@ def ask(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
     return run
 
 
+NEW = {
+    "lab": "artifact_store",
+    "notes": "experiment_tracker",
+    "shelf": "model_registry",
+    "oven": "model_deployer",
+    "lanes": "orchestrator",
+    "report": "serializer",
+    "audit": "extension",
+}
+
+STACK = """\
+plugins:
+  artifact_store: { type: lab, folder: kept }
+  experiment_tracker: { type: notes, folder: told }
+  model_registry: { type: shelf, file: models.db }
+  model_deployer: { type: oven, file: served.db }
+  orchestrator: { type: lanes, at_once: 2 }
+  extensions: [audit]
+"""
+
+FLOW = """\
+from flowyml import Metrics, Pipeline, step
+from flowyml_report.component import Report
+
+@step
+def score() -> Metrics:
+    return Metrics({"f1": 0.5})
+
+@step
+def tell() -> Report:
+    return Report("scores", (0.5,))
+
+pipeline = Pipeline("p").add_step(score).add_step(tell)
+"""
+
+
+def test_each_role_has_a_template() -> None:
+    """All that have a suite."""
+    assert set(NEW.values()) == set(NEW_ROLES) == set(KINDS) == set(SUITES)
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory, flowyml_wheel: Path) -> Environment:
+    """Write a package for each role, and install their wheels where nothing else is."""
+    folder = tmp_path_factory.mktemp("packages")
+    environment = Environment.make(folder / "environment")
+    for name, role in NEW.items():
+        built = NewPlugin.named(name, role).write(folder)
+        build_wheel(built, folder / "wheels")
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    checkers = [*groups["dependency-groups"]["lint"], groups["dependency-groups"]["types"][0]]
+    wheels = [flowyml_wheel, *(folder / "wheels").iterdir()]
+    names = [f"flowyml-{name}" for name in NEW]
+    environment.install("flowyml[testing]", *checkers, *names, wheels=wheels)
+    return environment
+
+
 @pytest.mark.installs
 @pytest.mark.timeout(400)
-def test_a_new_package_passes_its_tests_as_written(
-    ask: Ask, tmp_path: Path, flowyml_wheel: Path
+def test_new_packages_pass_their_tests_as_written(packages: Environment) -> None:
+    """The suite of each role, in one go; a warning would be an error."""
+    folder = packages.folder.parent
+    tests = [f"flowyml-{name}/tests" for name in NEW]
+    ran = packages.run("pytest", "-q", "--import-mode=importlib", "-Werror", *tests, folder=folder)
+    assert " passed" in ran.stdout
+
+
+@pytest.mark.installs
+@pytest.mark.timeout(400)
+def test_new_packages_are_clean(packages: Environment) -> None:
+    """By the linter, its format, and the strict type checker."""
+    folder = packages.folder.parent
+    sources = [f"flowyml-{name}" for name in NEW]
+    packages.run("ruff", "check", *sources, folder=folder)
+    packages.run("ruff", "format", "--check", *sources, folder=folder)
+    typed = folder / "typed"
+    typed.mkdir()
+    for name in NEW:  # the type checker knows a module name once
+        for file in (folder / f"flowyml-{name}").glob("*/test_component.py"):
+            (typed / f"test_{name}.py").write_text(file.read_text(encoding="utf-8"))
+    packages.run("mypy", "--strict", "typed", *(f"{each}/src" for each in sources), folder=folder)
+
+
+@pytest.mark.installs
+@pytest.mark.timeout(400)
+def test_new_packages_are_found_sound_and_work_together(
+    packages: Environment, tmp_path: Path
 ) -> None:
-    """Built and installed as wheels where nothing else is: tests, check, and a pipeline."""
-    environment = Environment.make(tmp_path / "environment")
-    wheels = tmp_path / "wheels"
-    for name, role in (("lab", "artifact_store"), ("notes", "experiment_tracker")):
-        assert ask("plugin", "new", name, "--role", role)[0] == 0
-        build_wheel(tmp_path / f"flowyml-{name}", wheels)
-    environment.install(
-        "flowyml-lab[test]", "flowyml-notes", wheels=[flowyml_wheel, *wheels.iterdir()]
-    )
+    """By ``plugin check``, which finds the tests, and in a stack of nothing else."""
+    source = packages.folder.parent / "flowyml-report"
+    checked = packages.run("flowyml", "plugin", "check", source.name, folder=source)
+    assert "SerializerContract" in checked.stdout
 
-    for name in ("lab", "notes"):
-        folder = tmp_path / f"flowyml-{name}"
-        ran = environment.run("pytest", "-q", folder=folder)
-        assert " passed" in ran.stdout
-        assert "failed" not in ran.stdout
-        environment.run("flowyml", "plugin", "check", folder.name, folder=folder)
-
-    project = tmp_path / "project"
-    project.mkdir()
-    stack = "plugins:\n  artifact_store: { type: lab, folder: kept }\n"
-    (project / "flowyml.yaml").write_text(
-        stack + "  experiment_tracker: { type: notes, folder: t }"
-    )
-    (project / "flow.py").write_text(
-        "from flowyml import Metrics, Pipeline, step\n\n\n@step\ndef score() -> Metrics:\n"
-        "    return Metrics({'f1': 0.5})\n\n\npipeline = Pipeline('p').add_step(score)\n"
-    )
-    environment.run("flowyml", "run", "flow.py", folder=project)
-    assert [path.name for path in (project / "kept").rglob("artifact.json")] == ["artifact.json"]
-    (log,) = (project / "t").iterdir()
-    assert json.loads(log.read_text().splitlines()[0]).get("metrics", {"f1": 0.5}) == {"f1": 0.5}
+    (tmp_path / "flowyml.yaml").write_text(STACK)
+    (tmp_path / "flow.py").write_text(FLOW)
+    packages.run("flowyml", "run", "flow.py", folder=tmp_path)
+    kept = [json.loads(file.read_text()) for file in (tmp_path / "kept").rglob("artifact.json")]
+    assert {manifest["serializer"] for manifest in kept} >= {"report"}
+    (log,) = (tmp_path / "told").iterdir()
+    assert '"f1": 0.5' in log.read_text()
+    assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == len(kept) + 1
 
 
 @pytest.mark.parametrize("name", ["Lab", "", "../lab", "lab store", "1lab", "lab-", "-lab"])
@@ -239,6 +308,13 @@ class TestThing(StoreContract):
         return FolderBackend(tmp_path / "store")
 """
 
+SHORTER = """\
+KEPT = {"test_it_is_ready", "test_it_is_a_component"}
+
+def pytest_collection_modifyitems(items):
+    items[:] = [item for item in items if item.name in KEPT]
+"""
+
 WORKING = (
     SOUND
     + """\
@@ -258,6 +334,7 @@ def test_its_tests_are_run(
     source = tmp_path / "source"
     (source / "tests").mkdir(parents=True)
     (source / "tests" / "test_one.py").write_text(SUITE)
+    (source / "tests" / "conftest.py").write_text(SHORTER)
     origin = {"url": source.as_uri(), "dir_info": {"editable": True}}
     if not given:
         (tmp_path / "site" / "flowyml_checked-1.0.dist-info" / "direct_url.json").write_text(
@@ -270,8 +347,8 @@ def test_its_tests_are_run(
     assert found["tests"][0] == "ok"
     status, message = found["conformance"]
     assert status == "ok"
-    assert message.startswith("StoreContract: ")
-    assert "1 skipped (test_it_is_ready: there is nothing to be ready)" in message
+    skipped = "1 skipped (test_it_is_ready: there is nothing to be ready)"
+    assert message == f"StoreContract: 1 passed, {skipped}"
 
 
 def test_tests_without_the_suite_are_not_enough(

@@ -15,21 +15,67 @@ from attrs import frozen
 from flowyml.errors import ConfigurationError
 from flowyml.plugins.discovery import installed
 
-__all__ = ["NEW_ROLES", "NewPlugin"]
+__all__ = ["KINDS", "NewPlugin"]
 
-NEW_ROLES: Final = ("artifact_store", "experiment_tracker")
+COMPONENT: Final = (
+    "the component: its fields are its configuration, its methods marked\n`@hookimpl` are its work"
+)
 
-SUMMARIES: Final = {
-    "artifact_store": "An artifact store for FlowyML.",
-    "experiment_tracker": "An experiment tracker for FlowyML.",
+
+@frozen
+class Kind:
+    """What the packages of one role have of their own, besides component and tests.
+
+    Attributes:
+        noun: What is written, as in "An artifact store for FlowyML".
+        ending: What the name of its class ends with.
+        usage: How it is used, in the README.
+        key: What the name of its entry point is.
+        entry: That name.
+        about: What the module has in it.
+    """
+
+    noun: str
+    ending: str
+    usage: str
+    key: str = "the `type:` in flowyml.yaml"
+    entry: str = "$type"
+    about: str = COMPONENT
+
+
+def _in_yaml(entry: str) -> str:
+    return f"```yaml\n# flowyml.yaml\nplugins:\n  {entry}\n```"
+
+
+def _of_role(noun: str, ending: str, role: str, settings: str = "") -> Kind:
+    further = f", {settings}" if settings else ""
+    return Kind(noun, ending, _in_yaml(f"{role}: {{ type: $type{further} }}"))
+
+
+KINDS: Final = {
+    "artifact_store": _of_role("artifact store", "Store", "artifact_store", "folder: artifacts"),
+    "experiment_tracker": _of_role(
+        "experiment tracker", "Tracker", "experiment_tracker", "folder: tracked"
+    ),
+    "model_registry": _of_role("model registry", "Registry", "model_registry", "file: models.db"),
+    "model_deployer": _of_role("model deployer", "Deployer", "model_deployer", "file: served.db"),
+    "orchestrator": _of_role("orchestrator", "Orchestrator", "orchestrator", "at_once: 4"),
+    "serializer": Kind(
+        noun="serializer",
+        ending="Format",
+        usage="A step may then return a `$value`; whoever loads it gets it back in value and type.",
+        key="the class that it is for",
+        entry="$module.component.$value",
+        about="the class of values and its format",
+    ),
+    "extension": Kind(
+        noun="extension",
+        ending="Extension",
+        usage=_in_yaml("extensions: [$type]"),
+        key="the name in `extensions:` of flowyml.yaml",
+    ),
 }
-
-ENDINGS: Final = {"artifact_store": "Store", "experiment_tracker": "Tracker"}
-
-EXAMPLES: Final = {
-    "artifact_store": "{{ type: {}, folder: artifacts }}",
-    "experiment_tracker": "{{ type: {}, folder: tracked }}",
-}
+"""By role, what `flowyml plugin new` can write."""
 
 REQUIRES: Final = ">=3.0,<4"
 
@@ -110,14 +156,26 @@ class NewPlugin:
         yield "tests/test_component.py", own / "test_component.py.txt"
 
     def _values(self) -> dict[str, str]:
+        kind = KINDS[self.role]
         words = "".join(word.capitalize() for word in self.type.split("_"))
-        return {
+        value = words.removesuffix(kind.ending) or words
+        values = {
             "distribution": self.distribution,
             "module": self.module,
             "type": self.type,
             "role": self.role,
-            "cls": words.removesuffix(ENDINGS[self.role]) + ENDINGS[self.role],
-            "summary": SUMMARIES[self.role],
+            "value": value,
+            "cls": value + kind.ending,
+            "summary": f"{_article(kind.noun)} {kind.noun} for FlowyML.",
             "requires": REQUIRES,
-            "example": EXAMPLES[self.role].format(self.type),
+            "key": kind.key,
+            "about": kind.about,
         }
+        own = {
+            name: Template(getattr(kind, name)).substitute(values) for name in ("usage", "entry")
+        }
+        return {**values, **own}
+
+
+def _article(noun: str) -> str:
+    return "An" if noun[0] in "aeiou" else "A"

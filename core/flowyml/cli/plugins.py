@@ -40,6 +40,16 @@ CHECKS: Final = (
     columns.text("found", "message"),
 )
 
+NEW_ROLES: Final = (
+    "artifact_store",
+    "experiment_tracker",
+    "model_registry",
+    "model_deployer",
+    "orchestrator",
+    "serializer",
+    "extension",
+)
+
 FIELDS: Final = (
     columns.text("field", "name"),
     columns.text("type", "type"),
@@ -107,10 +117,10 @@ def show(*, name: str, role: str | None, output: Output) -> None:
 @click.argument("name")
 @click.option(
     "--role",
-    type=click.Choice(["artifact_store", "experiment_tracker"]),
+    type=click.Choice(NEW_ROLES),
     default="artifact_store",
     show_default=True,
-    help="What its component does.",
+    help="What it is for.",
 )
 def new(*, name: str, role: str) -> None:
     """Write a package with a plugin that passes its tests as written.
@@ -127,7 +137,7 @@ def new(*, name: str, role: str) -> None:
     line(f"  cd {folder}")
     line("  pip install -e '.[test]'")
     line("  pytest")
-    line(f"  flowyml plugin check {folder.name} --tests tests")
+    line(f"  flowyml plugin check {folder.name}")
 
 
 @plugin.command()
