@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable
-from typing import Any
 
 import boto3
 import pytest
-from attrs import frozen
 from tests.servers.aws import BUCKET, ROLE, a_model, a_registration, stored
 from tests.servers.processes import ServerProcess
+from tests.servers.s3 import S3Objects
 from tests.servers.sagemaker import SageMakerServer
 
 from flowyml.records import ModelVersion, StoredArtifact
@@ -27,32 +26,6 @@ from flowyml_aws.sessions import Account
 from flowyml_aws.storage import S3ArtifactStore
 
 
-@frozen
-class Objects:
-    """The objects below a prefix, by the vendor's own client."""
-
-    client: Any
-    prefix: str
-
-    def names(self) -> list[str]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=BUCKET, Prefix=f"{self.prefix}/"
-        )
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        return sorted(key.removeprefix(f"{self.prefix}/") for key in keys)
-
-    def read(self, name: str) -> bytes:
-        found = self.client.get_object(Bucket=BUCKET, Key=f"{self.prefix}/{name}")
-        content: bytes = found["Body"].read()
-        return content
-
-    def write(self, name: str, content: bytes) -> None:
-        self.client.put_object(Bucket=BUCKET, Key=f"{self.prefix}/{name}", Body=content)
-
-    def remove(self, name: str) -> None:
-        self.client.delete_object(Bucket=BUCKET, Key=f"{self.prefix}/{name}")
-
-
 class TestStore(StoreContract):
     rounds = 2
 
@@ -67,7 +40,7 @@ class TestStore(StoreContract):
 
     @pytest.fixture
     def backend(self, seaweedfs: ServerProcess, prefix: str) -> StoreBackend:
-        return Objects(boto3.client("s3", endpoint_url=seaweedfs.url), prefix)
+        return S3Objects(boto3.client("s3", endpoint_url=seaweedfs.url), BUCKET, prefix)
 
 
 class TestRegistry(RegistryContract):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import boto3
@@ -12,49 +13,13 @@ from attrs import frozen
 from botocore.exceptions import ClientError
 from tests.servers.aws import BUCKET, a_model, stored
 from tests.servers.processes import ServerProcess
+from tests.servers.s3 import S3Objects
 from tests.storage.storage_samples import BackDoor, put
-from tests.storage.test_storage_behaviour import (
-    TestFailures,
-    TestFinding,
-    TestStoring,
-    TestTakenPaths,
-    TestTogether,
-)
 
 from flowyml.errors import ConfigurationError, DeliveryError, IntegrityError, NotFoundError
-from flowyml.storage.folders import ArtifactFolders
 from flowyml_aws.buckets import S3Bucket
 from flowyml_aws.sessions import Account
 from flowyml_aws.storage import S3ArtifactStore
-
-__all__ = ["TestFailures", "TestFinding", "TestStoring", "TestTakenPaths", "TestTogether"]
-
-
-@frozen
-class S3Door:
-    """The back door of a prefix of a bucket."""
-
-    client: Any
-    prefix: str
-
-    def names(self) -> list[str]:
-        pages = self.client.get_paginator("list_objects_v2").paginate(
-            Bucket=BUCKET, Prefix=f"{self.prefix}/"
-        )
-        keys = [entry["Key"] for page in pages for entry in page.get("Contents", ())]
-        return sorted(key.removeprefix(f"{self.prefix}/") for key in keys)
-
-    def read(self, name: str) -> bytes:
-        found: bytes = self.client.get_object(Bucket=BUCKET, Key=f"{self.prefix}/{name}")[
-            "Body"
-        ].read()
-        return found
-
-    def write(self, name: str, content: bytes) -> None:
-        self.client.put_object(Bucket=BUCKET, Key=f"{self.prefix}/{name}", Body=content)
-
-    def remove(self, name: str) -> None:
-        self.client.delete_object(Bucket=BUCKET, Key=f"{self.prefix}/{name}")
 
 
 @pytest.fixture(params=["seaweedfs", "moto"])
@@ -65,15 +30,10 @@ def either(request: pytest.FixtureRequest) -> S3ArtifactStore:
 
 
 @pytest.fixture
-def folders(either: S3ArtifactStore) -> ArtifactFolders:
-    """What the conformance suite tests."""
-    return either.folders()
-
-
-@pytest.fixture
 def door(either: S3ArtifactStore) -> BackDoor:
     """Past the store."""
-    return S3Door(boto3.client("s3", endpoint_url=either.endpoint_url), either.prefix)
+    client = boto3.client("s3", endpoint_url=either.endpoint_url)
+    return S3Objects(client, BUCKET, either.prefix)
 
 
 def test_the_uri_of_the_root_asks_nobody() -> None:
@@ -92,6 +52,16 @@ def test_a_changed_byte_is_noticed(either: S3ArtifactStore, door: BackDoor) -> N
 
     with pytest.raises(IntegrityError):
         either.load_artifact(artifact.uri).open("model.pkl")
+
+
+def test_a_listing_has_no_end_at_a_thousand(store: S3ArtifactStore) -> None:
+    """That is where a server ends a page."""
+    client = boto3.client("s3", endpoint_url=store.endpoint_url)
+    door = S3Objects(client, BUCKET, store.prefix)
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda number: door.write(f"x/{number}", b""), range(1001)))
+
+    assert len(list(store.objects.find("x/"))) == 1001
 
 
 def test_objects_carry_what_the_stack_says(moto: ServerProcess) -> None:

@@ -15,12 +15,22 @@ from tests.servers.proxy import Fault, Proxy
 
 from flowyml.errors import DeliveryError
 from flowyml.records import StoredFile
+from flowyml_aws import buckets, parts
 from flowyml_aws.buckets import S3Bucket
-from flowyml_aws.faults import explained, is_transient
-from flowyml_aws.parts import PART_SIZE, Part, Window, split
+from flowyml_aws.faults import explained
+from flowyml_aws.parts import Part, Window, split
 from flowyml_aws.storage import S3ArtifactStore
 
-SIZE = 3 * PART_SIZE + 12345
+SHORT = 5 * 2**20
+"""The shortest part that S3 takes."""
+
+SIZE = 3 * SHORT + 12345
+
+
+@pytest.fixture(autouse=True)
+def _short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(parts, "PART_SIZE", SHORT)
+    monkeypatch.setattr(buckets, "PART_SIZE", SHORT)
 
 
 @pytest.fixture(scope="module")
@@ -59,11 +69,11 @@ def unfinished(bucket: S3Bucket) -> list[str]:
 
 def test_parts_cover_a_file_and_never_overlap() -> None:
     """Also where there would be too many of the usual length."""
-    for size in (1, PART_SIZE, PART_SIZE + 1, PART_SIZE * 10_000 + 1):
-        parts = split(size)
-        assert sum(part.size for part in parts) == size
-        assert [part.start for part in parts[1:]] == [part.start + part.size for part in parts[:-1]]
-        assert len(parts) <= 10_000
+    for size in (1, SHORT, SHORT + 1, SHORT * 10_000 + 1):
+        cut = split(size)
+        assert sum(part.size for part in cut) == size
+        assert [part.start for part in cut[1:]] == [part.start + part.size for part in cut[:-1]]
+        assert len(cut) <= 10_000
 
 
 def test_a_window_is_a_file_of_its_own(tmp_path: Path) -> None:
@@ -104,35 +114,6 @@ def test_an_object_is_never_replaced(bucket: S3Bucket, large: tuple[Path, Stored
     assert unfinished(bucket) == []
 
 
-def test_an_interrupted_upload_is_gone_on_with(
-    store: S3ArtifactStore, large: tuple[Path, StoredFile]
-) -> None:
-    """Parts that arrived are not sent again; moto would say that they arrived in 2010."""
-    path, file = large
-    bucket = store.objects
-    upload_id = bucket._begin("weights", file.sha256)
-    first = split(SIZE)[0]
-    with Window(path, first.start, first.size) as body:
-        bucket.client.upload_part(
-            **bucket.target("weights"),
-            UploadId=upload_id,
-            PartNumber=1,
-            Body=body,
-            ChecksumSHA256=first.sha256(path),
-        )
-    sent: list[int] = []
-    events = bucket.client.meta.events
-    events.register(
-        "before-parameter-build.s3.UploadPart",
-        lambda params, **_: sent.append(params["PartNumber"]),
-    )
-    bucket.upload("weights", path, file)
-
-    assert sorted(sent) == [2, 3, 4]
-    assert bucket.hashed("weights") == file.sha256
-    assert unfinished(bucket) == []
-
-
 def test_an_upload_of_other_content_is_not_gone_on_with(
     bucket: S3Bucket, large: tuple[Path, StoredFile]
 ) -> None:
@@ -143,42 +124,6 @@ def test_an_upload_of_other_content_is_not_gone_on_with(
 
     assert bucket.sha256("weights") == file.sha256
     assert unfinished(bucket) == []
-
-
-def test_a_server_that_is_asked_too_much_is_asked_again(
-    spoilt: S3Bucket, proxy: Proxy, large: tuple[Path, StoredFile]
-) -> None:
-    """503 SlowDown in the middle of an upload costs time and nothing else."""
-    path, file = large
-    proxy.faults += [Fault("slow_down", times=3, matching=b"partNumber=")]
-    spoilt.upload("weights", path, file)
-
-    assert proxy.hits == ["slow_down"] * 3
-    assert spoilt.hashed("weights") == file.sha256
-
-
-def test_a_connection_lost_in_a_part_is_made_up_for(
-    spoilt: S3Bucket, proxy: Proxy, large: tuple[Path, StoredFile]
-) -> None:
-    """The part is sent again, from its start."""
-    path, file = large
-    proxy.faults += [Fault("cut", times=2, matching=b"partNumber=", after=PART_SIZE // 2)]
-    spoilt.upload("weights", path, file)
-
-    assert proxy.hits == ["cut"] * 2
-    assert spoilt.hashed("weights") == file.sha256
-
-
-def test_a_server_that_hangs_is_given_up(store: S3ArtifactStore, proxy: Proxy) -> None:
-    """After its patience and its attempts it is an error that may pass."""
-    hasty = attrs.evolve(store, endpoint_url=proxy.url, timeout=0.2).objects
-    proxy.faults += [Fault("hang", times=100)]
-    with pytest.raises(DeliveryError) as caught, explained("writing"):
-        hasty.swap("x", b"1", None)
-
-    assert caught.value.transient
-    assert is_transient(caught.value)
-    assert 1 < len(proxy.hits) <= 5
 
 
 def test_what_failed_for_good_gives_its_parts_back(
