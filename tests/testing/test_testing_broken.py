@@ -12,6 +12,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from tests.testing.environments import ROOT
 
+from flowyml import testing
 from flowyml.testing.contract import Contract
 
 pytest.importorskip("numpy")
@@ -75,6 +76,20 @@ def test_each_check_has_a_mistake(role: str) -> None:
     module = importlib.import_module(f"tests.testing.broken.{role}")
     checks = {name for name in dir(module.Base) if name.startswith("test_")}
     assert checks - getattr(module, "SHARED", set()) - set(module.BROKEN) == set()
+
+
+def test_each_suite_is_tried() -> None:
+    """Each test of each suite that authors subclass has a component that it fails for."""
+    tried: dict[str, set[str]] = {}
+    for role in ROLES:
+        module = importlib.import_module(f"tests.testing.broken.{role}")
+        for suite in module.Base.__mro__:
+            tried.setdefault(suite.__name__, set()).update(module.BROKEN)
+    for name in testing.__all__:
+        suite = getattr(testing, name)
+        if issubclass(suite, Contract):
+            checks = {check for check in vars(suite) if check.startswith("test_")}
+            assert checks - tried.get(name, set()) == set(), name
 
 
 class _Example(Contract):
