@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -45,7 +46,7 @@ class Cost:
 
 
 def cost_of(command: Sequence[str], folder: Path) -> Cost:
-    """Run a program to its end and return its cost; it has to succeed."""
+    """Run a program to its end and return its cost; it has to succeed, and not to take for ever."""
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
@@ -55,8 +56,11 @@ def cost_of(command: Sequence[str], folder: Path) -> Cost:
         stderr=subprocess.PIPE,
     )
     assert process.stderr
+    too_long = threading.Timer(PATIENCE, process.kill)
+    too_long.start()
     said = process.stderr.read()
     _, status, usage = os.wait4(process.pid, 0)
+    too_long.cancel()
     wall = time.perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

@@ -1,7 +1,8 @@
 """Store and load one value, each time in turn with the plainest way to move the same bytes.
 
-``transfer.py SERVICE KIND BYTES ROUNDS PYTHON`` prints the median seconds, the peak of memory above
-the value itself, and what went over the wire. PYTHON has fsspec's file systems.
+``transfer.py SERVICE KIND BYTES ROUNDS PYTHON COUNT`` prints the median seconds, the peak of memory
+above the value itself, and, where COUNT is 1, what went over the wire. PYTHON has fsspec's file
+systems.
 """
 
 import ctypes
@@ -23,7 +24,7 @@ from flowyml.serialization import pack, unpack
 from flowyml.storage.files import StoreRequest
 
 service, kind, size, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-python = sys.argv[5]
+python, count = sys.argv[5], sys.argv[6] == "1"
 
 PIECE = 1024
 """Bytes of each file of a folder."""
@@ -213,6 +214,6 @@ with ExitStack() as started:
     figures = [once(place, value, f"plain-{number}") for number in range(rounds)]
     report = {name: statistics.median(each[name] for each in figures) for name in figures[0]}
     report |= by_fsspec(place)
-    if place.url:
+    if count and place.url:
         report |= counted(place, value)
 print(json.dumps(report))
