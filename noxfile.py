@@ -59,7 +59,8 @@ def test_requirements(package: str) -> tuple[str, ...]:
     """Return what the tests of one package need besides the package, its servers included."""
     own = nox.project.load_toml(f"{package}/pyproject.toml").get("dependency-groups", {})
     servers = () if package == "." or "test" not in own else own["test"]
-    return (*group("test"), *servers)
+    beside = (f"./{one}" if one.partition("[")[0] in PLUGINS else one for one in servers)
+    return (*group("test"), *beside)
 
 
 def install_workspace(session: nox.Session) -> None:

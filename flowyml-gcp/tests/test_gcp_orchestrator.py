@@ -15,6 +15,7 @@ from typing import Any
 import grpc
 import pytest
 from tests.servers.gcs import make_gcs_bucket
+from tests.servers.mlflow import start_mlflow
 from tests.servers.processes import ServerProcess
 from tests.servers.vertex import VertexServer
 from tests.servers.vertex_state import Fault
@@ -24,6 +25,7 @@ from flowyml.plugins import ArtifactStore
 from flowyml.plugins.errands import Errand
 from flowyml_gcp.orchestrator import VertexAIOrchestrator
 from flowyml_gcp.storage import GCSArtifactStore
+from flowyml_tracking.mlflow_client import connect
 
 STACK = """
 stacks:
@@ -51,10 +53,21 @@ stacks:
       Dataset:
         store: gcs
         path: "{run_id}/datasets/{step_name}"
-      Metrics:
-        log_to_tracker: true
 
 active_stack: gcp-prod
+"""
+
+TRACKER = """\
+    experiment_tracker: { type: mlflow, tracking_uri: ${MLFLOW_URI} }
+
+    artifact_routing:
+"""
+
+LOGGED = """\
+      Metrics:
+        log_to_tracker: true
+      Parameters:
+        log_to_tracker: true
 """
 
 PIPELINE = """
@@ -62,13 +75,17 @@ import pandas as pd
 from sklearn.linear_model import LinearRegression
 
 from flowyml import Pipeline, context, step
-from flowyml.core import Dataset, Metrics, Model
+from flowyml.core import Dataset, Metrics, Model, Parameters
 from scaling import scaled
 
+@step(outputs=["settings"])
+def choose(factor: float) -> Parameters:
+    return Parameters({"factor": factor})
+
 @step(outputs=["training_data"])
-def load_data(factor: float) -> Dataset:
+def load_data(settings: Parameters) -> Dataset:
     frame = pd.DataFrame({"amount": [0.0, 1.0, 2.0], "risk": [0.0, 1.0, 2.0]})
-    frame["risk"] = scaled(frame["risk"], factor)
+    frame["risk"] = scaled(frame["risk"], settings["factor"])
     return Dataset(data=frame, name="training_features")
 
 @step(inputs=["training_data"], outputs=["model"])
@@ -83,6 +100,7 @@ def evaluate(model: Model, training_data: Dataset) -> Metrics:
     return Metrics({"accuracy": model.data.score(frame[["amount"]].to_numpy(), frame["risk"])})
 
 pipeline = Pipeline("production", context=context(factor=2.0))
+pipeline.add_step(choose)
 pipeline.add_step(load_data)
 pipeline.add_step(train)
 pipeline.add_step(evaluate)
@@ -193,28 +211,43 @@ def predictions(project: Path) -> list[float]:
     return found
 
 
-def test_from_a_run_to_an_answer(project: Path, flowyml: Command, vertex: VertexServer) -> None:
-    """Each step runs as a job; what it stored is registered, approved, deployed, and answers."""
+@pytest.fixture
+def mlflow(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[ServerProcess]:
+    """A real MLflow server, which the project's stack tracks to."""
+    server = start_mlflow(tmp_path_factory.mktemp("mlflow"))
+    monkeypatch.setenv("MLFLOW_URI", server.url)
+    path = project / "flowyml.yaml"
+    stack = path.read_text().replace("    artifact_routing:\n", TRACKER)
+    stack = stack.replace("        GATE:", "        MLFLOW_URI: ${MLFLOW_URI}\n        GATE:")
+    path.write_text(stack.replace("\nactive_stack", LOGGED + "\nactive_stack"))
     (project / "pipeline.py").write_text(PIPELINE)
     (project / "scaling.py").write_text(SCALING)
+    yield server
+    server.kill()
+
+
+def test_from_a_run_to_an_answer(
+    project: Path, flowyml: Command, vertex: VertexServer, mlflow: ServerProcess
+) -> None:
+    """Each step runs as a job; what it returned is tracked, registered, approved, and answers."""
     flowyml("run", "pipeline.py")
 
-    assert jobs(vertex) == [
-        ("load_5fdata", "SUCCEEDED"),
-        ("train", "SUCCEEDED"),
-        ("evaluate", "SUCCEEDED"),
-    ]
+    steps = ["choose", "load_5fdata", "train", "evaluate"]
+    assert jobs(vertex) == [(step, "SUCCEEDED") for step in steps]
     (run,) = rows(project, "runs", "show", rows(project, "runs", "list")[0]["run_id"])
-    assert [step["status"] for step in run["steps"]] == ["done", "done", "done"]
+    assert {step["status"] for step in run["steps"]} == {"done"}
     assert "https://console.cloud.google.com/vertex-ai/" in run["steps"][0]["note"]
     assert {artifact["uri"].partition(":")[0] for artifact in run["artifacts"]} == {"gs"}
     assert len(vertex.state.models) == 1
     done = [each for each in run["deliveries"] if each["status"] == "done"]
     assert {each["attempts"] for each in done} == {1}  # by the jobs, not afterwards
     job = next(iter(vertex.state.jobs.values()))
-    packages = "flowyml-gcp==3.0.0 flowyml==3.0.0 scikit-learn pandas"
+    packages = "flowyml-gcp==3.0.0 flowyml-tracking==3.0.0 flowyml==3.0.0 scikit-learn pandas"
     assert packages in job.container.installed
-    assert job.container.environment.keys() == set(PASSED)
+    assert job.container.environment.keys() == {*PASSED, "MLFLOW_URI"}
+    check_tracked(mlflow.url, run)
 
     approve = ("model", "approve", "fraud_detector", "--version", "1.0.0", "--comment", "good")
     flowyml(*approve)
@@ -227,6 +260,20 @@ def test_from_a_run_to_an_answer(project: Path, flowyml: Command, vertex: Vertex
         "requested",
         "registered",
     ]
+
+
+def check_tracked(url: str, run: dict[str, Any]) -> None:
+    """See that MLflow shows one run, with metrics, parameters and links to what lies in GCS."""
+    client = connect(url)
+    (experiment,) = [one for one in client.search_experiments() if one.name == "production"]
+    (shown,) = client.search_runs([experiment.experiment_id])
+    assert shown.info.status == "FINISHED"
+    assert shown.data.tags["flowyml.run_id"] == run["run_id"]
+    assert shown.data.params == {"factor": "2.0"}
+    assert shown.data.metrics == {"accuracy": pytest.approx(1.0)}
+    model = next(each for each in run["artifacts"] if each["type"] == "Model")
+    link = json.loads(shown.data.tags["flowyml.artifact.train.model"])
+    assert (link["uri"], link["digest"]) == (model["uri"], model["digest"])
 
 
 @pytest.fixture
