@@ -130,6 +130,27 @@ class TrackerContract(ComponentContract):
         _finish(tracker, deliveries.run, RunStatus.DONE)
         assert [step for step, _, _ in backend.points(deliveries.run, "loss")] == [*range(1200)]
 
+    def test_a_batch_that_is_repeated_adds_nothing(
+        self, new_tracker: Callable[[], Any], backend: Backend, deliveries: Deliveries
+    ) -> None:
+        """A process that died in the middle of a curve leaves a part of it to the next one."""
+        tracker = new_tracker()
+        if not hasattr(tracker, "log_metrics_batch"):
+            pytest.skip("this tracker is given metrics one by one")
+        batch = [
+            (Metrics({"loss": 0.5}).at_step(step), deliveries.context(at=step * 1000))
+            for step in range(4)
+        ]
+        tracker.log_metrics_batch(batch=batch[:3])
+        tracker.log_metrics_batch(batch=batch)
+        _finish(tracker, deliveries.run, RunStatus.INCOMPLETE)
+        later = new_tracker()
+        later.log_metrics_batch(batch=batch)
+        _finish(later, deliveries.run, RunStatus.DONE)
+        began = int(deliveries.run.started_at.timestamp() * 1000)
+        expected = [(step, 0.5, began + step * 1000) for step in range(4)]
+        assert backend.points(deliveries.run, "loss") == expected
+
     def test_parameters_are_flat(
         self, new_tracker: Callable[[], Any], backend: Backend, deliveries: Deliveries
     ) -> None:

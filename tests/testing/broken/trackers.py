@@ -59,6 +59,12 @@ class Sampling(Sound):
         return super().log_metrics_batch(batch[:1000])
 
 
+class Doubling(Sound):
+    def log_metrics_batch(self, batch):
+        fresh = [(each, attrs.evolve(about, key=uuid.uuid4().hex)) for each, about in batch]
+        return super().log_metrics_batch(fresh)
+
+
 class Nesting(Sound):
     def log_parameters(self, parameters, context):
         flat = {name: str(value) for name, value in parameters.items()}
@@ -98,6 +104,7 @@ BROKEN = {
     "test_a_delivery_that_is_repeated_adds_nothing": Repeating,
     "test_a_resumed_run_goes_on_in_the_same_place": Restarting,
     "test_a_batch_is_all_of_its_points": Sampling,
+    "test_a_batch_that_is_repeated_adds_nothing": Doubling,
     "test_parameters_are_flat": Nesting,
     "test_a_parameter_never_changes": Changing,
     "test_a_stored_artifact_is_linked": Unlinked,
