@@ -165,3 +165,12 @@ def test_a_share_beyond_all_is_refused() -> None:
     """With what the number means."""
     with pytest.raises(ValueError, match="share of the new version in percent"):
         VertexEndpoint(traffic_split=101)
+
+
+def test_the_doctor_looks_at_the_endpoints(deployer: VertexEndpoint, vertex: VertexServer) -> None:
+    """Whoever may read models may still be denied them."""
+    assert [check.ok for check in deployer.diagnose()] == [True, True]
+    vertex.state.faults.append(Fault("ListEndpoints", grpc.StatusCode.PERMISSION_DENIED))
+    models, endpoints = deployer.diagnose()
+    assert (models.ok, endpoints.ok) == (True, False)
+    assert "roles/aiplatform.user" in (endpoints.fix or "")

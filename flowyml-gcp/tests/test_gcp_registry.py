@@ -249,4 +249,19 @@ def test_the_doctor_says_what_to_do(registry: VertexModelRegistry, vertex: Verte
     vertex.state.faults.append(Fault("ListModels", grpc.StatusCode.PERMISSION_DENIED))
     (check,) = registry.diagnose()
     assert not check.ok
+    assert "listing the models in projects/test-project/locations/us-central1" in check.message
     assert "roles/aiplatform.user" in (check.fix or "")
+
+
+def test_the_doctor_names_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A project, or credentials; a run without a project does not begin."""
+    for name in ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT", "FLOWYML_VERTEX_ENDPOINT_URL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/nonexistent")
+    alone = VertexModelRegistry().beside([])
+    with pytest.raises(ConfigurationError, match="does not know its Google Cloud project"):
+        alone.preflight()
+    (check,) = alone.diagnose()
+    assert "set GOOGLE_CLOUD_PROJECT" in (check.fix or "")
+    (check,) = VertexModelRegistry(project="p").diagnose()
+    assert "gcloud auth application-default login" in (check.fix or "")

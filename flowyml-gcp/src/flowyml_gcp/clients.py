@@ -54,7 +54,7 @@ def make_client(service: str, *, location: str, endpoint_url: str | None) -> Any
         return client(client_options=options)
     except DefaultCredentialsError as cause:
         message = (
-            "Vertex AI needs Application Default Credentials and there are none: run "
+            "Vertex AI needs Application Default Credentials and there are none; run "
             "`gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
         )
         raise DeliveryError(message) from cause

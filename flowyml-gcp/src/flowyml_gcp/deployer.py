@@ -10,12 +10,14 @@ from attrs import define, field
 
 from flowyml.errors import DeliveryError, NotFoundError
 from flowyml.plugins import ModelDeployer, hookimpl
-from flowyml.records import DeliveryContext, Deployment, ModelVersion
+from flowyml.records import Check, DeliveryContext, Deployment, ModelVersion
+from flowyml_gcp.checks import looked_at
 from flowyml_gcp.clients import make_client
+from flowyml_gcp.faults import explained
 from flowyml_gcp.names import deployed_id, endpoint_id
 from flowyml_gcp.registry import TYPE as REGISTRY
 from flowyml_gcp.registry import model_version
-from flowyml_gcp.vertex import MANAGED, VertexComponent
+from flowyml_gcp.vertex import ENABLE, MANAGED, VertexComponent
 
 __all__ = ["VertexEndpoint"]
 
@@ -233,6 +235,16 @@ class VertexEndpoint(VertexComponent, ModelDeployer):
         rows = [json_format.ParseDict(row, struct_pb2.Value()) for row in instances]
         answer = client.predict(endpoint=resource.name, instances=rows)
         return [_plain(prediction) for prediction in answer.predictions]
+
+    def diagnose(self) -> Sequence[Check]:
+        """Look at the models, which it deploys, and at the endpoints."""
+        return (*super().diagnose(), looked_at("endpoints", self._look, fix=ENABLE))
+
+    def _look(self) -> str:
+        request = {"parent": self.parent, "page_size": 1}
+        with explained(f"listing the endpoints in {self.parent}"):
+            next(iter(self.endpoints.list_endpoints(request=request)), None)
+        return f"can be listed in {self.parent}"
 
     def _resource(self, endpoint: str) -> Any:
         from google.api_core.exceptions import NotFound

@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, Final, Literal, Self
 
 from attrs import define, field
 
-from flowyml.errors import ConfigurationError, FlowyMLError
+from flowyml.errors import ConfigurationError
 from flowyml.plugins import Component
 from flowyml.plugins.errands import ANSWER, ARCHIVE, Errand
 from flowyml.plugins.remote import Job, RemoteOrchestrator
 from flowyml.records import Check
+from flowyml_gcp.checks import looked_at
 from flowyml_gcp.clients import make_client
 from flowyml_gcp.faults import explained
 from flowyml_gcp.names import label_value
 from flowyml_gcp.staging import Staging
 from flowyml_gcp.storage import GCSArtifactStore
-from flowyml_gcp.vertex import MANAGED, VertexComponent
+from flowyml_gcp.vertex import ENABLE, MANAGED, VertexComponent
 
 __all__ = ["VertexAIOrchestrator"]
 
@@ -126,13 +127,9 @@ class VertexAIOrchestrator(VertexComponent, RemoteOrchestrator):
 
     def diagnose(self) -> Sequence[Check]:
         """Look at where errands go through and at the service of jobs."""
-        fix = (
-            "enable aiplatform.googleapis.com in the project, and give the caller "
-            "roles/aiplatform.user"
-        )
         return (
-            _checked("staging bucket", self._look_at_staging, None),
-            _checked("Vertex AI", self._look_at_jobs, fix),
+            looked_at("staging bucket", self._look_at_staging),
+            looked_at("Vertex AI", self._look_at_jobs, fix=ENABLE),
         )
 
     def _look_at_staging(self) -> str:
@@ -235,10 +232,3 @@ def _job(resource: Any) -> Job:
         url=f"{CONSOLE}/vertex-ai/locations/{location}/training/{number}?project={project}",
         log=f"{CONSOLE}/logs/query;query={query}?project={project}",
     )
-
-
-def _checked(name: str, look: Callable[[], str], fix: str | None) -> Check:
-    try:
-        return Check(name, ok=True, message=look())
-    except FlowyMLError as error:
-        return Check(name, ok=False, message=str(error), fix=fix)

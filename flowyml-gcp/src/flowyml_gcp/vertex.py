@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from functools import cached_property
@@ -15,13 +14,20 @@ from attrs import define, field
 from flowyml.errors import ConfigurationError, DeliveryError
 from flowyml.plugins import Component, hookimpl
 from flowyml.records import Check
+from flowyml_gcp.checks import looked_at
 from flowyml_gcp.clients import make_client
-from flowyml_gcp.faults import is_transient
+from flowyml_gcp.faults import explained, is_transient
 
-__all__ = ["MANAGED", "VertexComponent"]
+__all__ = ["ENABLE", "MANAGED", "VertexComponent"]
 
 MANAGED: Final = {"managed-by": "flowyml"}
 """The label of everything that FlowyML makes."""
+
+ENABLE: Final = (
+    "enable aiplatform.googleapis.com in the project, and give the caller roles/aiplatform.user, "
+    "or the permissions that the README of flowyml-gcp lists"
+)
+"""What to do where Vertex AI denies something."""
 
 PROJECT_VARIABLES: Final = ("GOOGLE_CLOUD_PROJECT", "CLOUDSDK_CORE_PROJECT")
 LOCATION_VARIABLES: Final = ("GOOGLE_CLOUD_LOCATION", "GOOGLE_CLOUD_REGION", "CLOUD_ML_REGION")
@@ -152,21 +158,20 @@ class VertexComponent(Component):
         """Go by the class of Google's own exceptions."""
         return is_transient(error)
 
+    def preflight(self) -> None:
+        """Look whether the project is known; asking Vertex AI is left to what has work for it."""
+        _ = self.parent
+        super().preflight()
+
     def diagnose(self) -> Sequence[Check]:
         """Ask for a list, which needs credentials, the API and the permission to read."""
-        if "google.api_core" not in sys.modules and not self.project:
-            return (Check("project", ok=False, message="no project", fix="set `project:`"),)
-        try:
-            next(
-                iter(self.models.list_models(request={"parent": self.parent, "page_size": 1})), None
-            )
-        except Exception as error:  # noqa: BLE001  # whatever it is, it is what the user must see
-            fix = (
-                "enable aiplatform.googleapis.com in the project, and give the caller "
-                "roles/aiplatform.user"
-            )
-            return (Check("Vertex AI", ok=False, message=str(error), fix=fix),)
-        return (Check("Vertex AI", ok=True, message=f"answers in {self.parent}"),)
+        return (looked_at("Vertex AI", self._look_at_models, fix=ENABLE),)
+
+    def _look_at_models(self) -> str:
+        request = {"parent": self.parent, "page_size": 1}
+        with explained(f"listing the models in {self.parent}"):
+            next(iter(self.models.list_models(request=request)), None)
+        return f"answers in {self.parent}"
 
 
 class _NotYetError(Exception):
