@@ -7,13 +7,13 @@ name others; a third party gives its own subclass of `Artifact` hooks of its own
 from __future__ import annotations
 
 import numbers
-from collections.abc import Iterator, Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, ClassVar, Self, overload
 
 import attrs
 from attrs import field, frozen
 
-__all__ = ["Artifact", "Dataset", "Metrics", "Model", "Parameters"]
+__all__ = ["Artifact", "Curve", "Dataset", "Metrics", "Model", "Parameters"]
 
 FRAMEWORKS = {
     "catboost": "catboost",
@@ -236,6 +236,43 @@ class Metrics(_NamedValues):
     def at_step(self, step: int) -> Self:
         """Return a copy measured at this position of a training loop."""
         return attrs.evolve(self, step=step)
+
+
+@frozen(eq=False)
+class Curve(Artifact, Sequence[Metrics]):
+    """Points of a curve that a step handed over one after the other: a sequence of `Metrics`.
+
+    A run makes it of metrics that a step logs or yields; it is routed as `Metrics` are.
+
+    Attributes:
+        data: Its columns, an entry for each point: ``names``, the name of the point below its step;
+            ``steps``; ``times``, in microseconds since 1970, when it was handed over; ``metrics``,
+            its numbers by name; ``metadata``, where any point has some.
+        step: The step of its first point.
+    """
+
+    hooks: ClassVar[tuple[str, ...]] = Metrics.hooks
+
+    data: dict[str, list[Any]]
+    step: int | None = field(default=None, kw_only=True)
+
+    @overload
+    def __getitem__(self, index: int) -> Metrics: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Metrics]: ...
+
+    def __getitem__(self, index: int | slice) -> Metrics | Sequence[Metrics]:
+        """Return a point, or several, as the step handed them over."""
+        if isinstance(index, slice):
+            return [self[place] for place in range(*index.indices(len(self)))]
+        metadata = self.data["metadata"][index] if "metadata" in self.data else {}
+        return Metrics(
+            self.data["metrics"][index], step=self.data["steps"][index], metadata=metadata
+        )
+
+    def __len__(self) -> int:
+        return len(self.data["metrics"])
 
 
 @frozen(eq=False)

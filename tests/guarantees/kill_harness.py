@@ -21,13 +21,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.guarantees.killed_flow import STORED, pipeline
+from tests.guarantees.killed_flow import POINTS, STORED, pipeline
 from tests.servers.flaky import Outbox
 
 from flowyml.errors import FlowyMLError
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.resume import resume
 from flowyml.records import RunStatus
+from flowyml.routing.ledger import delivery_key
 from flowyml.stacks.active import current_stack
 
 CONFIG = """
@@ -178,8 +179,13 @@ def _wrong(folder: Path, run_id: str, metadata: MetadataStore) -> Iterator[str]:
     if run.status is not RunStatus.DONE:
         yield f"the run is {run.status}: {run.error}"
     artifacts = {artifact.output: artifact for artifact in metadata.artifacts(run_id=run_id)}
-    if artifacts.keys() != STORED:
-        yield f"artifacts {sorted(artifacts.keys() ^ STORED)} are missing or too many"
+    curves = {
+        output
+        for output, artifact in artifacts.items()
+        if artifact.manifest["artifact_class"] == "flowyml.artifacts:Curve"
+    }
+    if artifacts.keys() - curves != STORED:
+        yield f"artifacts {sorted(artifacts.keys() - curves ^ STORED)} are missing or too many"
     stored = {
         stored.uri: stored.digest
         for stored in current_stack().hooks.list_artifacts("artifact_store", run_id)
@@ -189,6 +195,15 @@ def _wrong(folder: Path, run_id: str, metadata: MetadataStore) -> Iterator[str]:
     for delivery in metadata.deliveries(run_id):
         if delivery.status != "done":
             yield f"{delivery.hook} of {delivery.output} is {delivery.status}: {delivery.error}"
+    yield from _effects(folder, run_id, metadata)
+    yield from _curves(run_id, metadata)
+    yield from _history(run_id, metadata)
+
+
+def _effects(folder: Path, run_id: str, metadata: MetadataStore) -> Iterator[str]:
+    """Look whether each backend has just what was delivered to it."""
+    trained = metadata.artifacts(run_id=run_id, step="train")
+    models = {artifact.digest for artifact in trained if artifact.output == "model"}
     for hook, box in (
         ("log_metrics", "tracker"),
         ("log_parameters", "tracker"),
@@ -196,14 +211,39 @@ def _wrong(folder: Path, run_id: str, metadata: MetadataStore) -> Iterator[str]:
         ("deploy_model", "deployer"),
     ):
         keys = [d.key for d in metadata.deliveries(run_id) if d.hook == hook]
+        if hook == "log_metrics":
+            keys = list(_metrics_keys(run_id, metadata))
         effects = Outbox(folder / f"{box}.jsonl").effects(hook)
         had = [effect for effect in effects if effect["key"] in keys]
         if sorted(effect["key"] for effect in had) != sorted(keys):
             yield f"{box} has {len(had)} effects of {hook} for {len(keys)} deliveries"
         digests = {effect["digest"] for effect in had if "digest" in effect}
-        if "model" in artifacts and digests - {artifacts["model"].digest}:
+        if digests - models:
             yield f"{box} has another digest: {digests}"
-    yield from _history(run_id, metadata)
+
+
+def _curves(run_id: str, metadata: MetadataStore) -> Iterator[str]:
+    """Look whether each point is in just one curve, stored or kept in the ledger."""
+    deliveries = metadata.deliveries(run_id)
+    for step, names in POINTS.items():
+        payloads = [each.payload or {} for each in deliveries if each.step == step]
+        kept = [payload.get("kept", {}).get("curve", {}) for payload in payloads]
+        found = [name for payload in payloads for name in payload.get("points", ())]
+        found += [name for columns in kept for name in columns.get("names", ())]
+        if sorted(found) != sorted(names):
+            yield f"the curves of {step} have the points {found}"
+
+
+def _metrics_keys(run_id: str, metadata: MetadataStore) -> Iterator[str]:
+    """Yield the keys of all metrics, each point of a curve with its own."""
+    for delivery in metadata.deliveries(run_id):
+        points = {f"{delivery.step}.{name}" for name in POINTS.get(delivery.step, ())}
+        if delivery.hook == "log_metrics" and delivery.output not in points:
+            yield delivery.key
+    for step, names in POINTS.items():
+        for name in names:
+            place = (run_id, step, f"{step}.{name}")
+            yield delivery_key(*place, "log_metrics", "experiment_tracker")
 
 
 def _history(run_id: str, metadata: MetadataStore) -> Iterator[str]:

@@ -16,12 +16,19 @@ STORED = {
     "parts.first",
     "parts.second",
     "losses",
-    "losses.yielded",
-    "losses.yielded-2",
-    "losses.yielded-3",
+    "losses.yielded-5",
     "train.checkpoint",
 }
-"""Every artifact that a whole run has stored, by output."""
+"""Every artifact that a whole run has stored, by output, besides the curves.
+
+Where a curve ends and the next begins depends on the time, and on when the run was killed.
+"""
+
+POINTS = {
+    "losses": [f"yielded{number}" for number in ("", "-2", "-3", "-4", "-6", "-7")],
+    "train": [f"metrics-at-{number}" for number in range(5)],
+}
+"""Every point of a curve by its name, by step."""
 
 
 @step(outputs=["rows"])
@@ -39,15 +46,19 @@ def configure() -> Parameters:
 @step(outputs=["model"])
 def train(rows: Dataset, settings: Parameters) -> Model:
     """Train, keep a checkpoint, log on the way."""
-    flowyml.log_metrics({"loss": 0.5}, step=1)
+    for number in range(5):
+        flowyml.log_metrics({"loss": 0.5}, step=number)
     flowyml.store_artifact([1, 2, 3], name="checkpoint")
     return Model({"w": len(rows.data) * settings["lr"]}, name="fraud")
 
 
 @step
 def losses(settings: Parameters) -> Iterator[Metrics]:
-    """Yield three figures."""
-    for number in range(3):
+    """Yield two parts of a curve, and a figure between them."""
+    for number in range(4):
+        yield Metrics({"loss": settings["lr"] / (number + 1)}).at_step(number)
+    yield Metrics({"best": settings["lr"]})
+    for number in range(4, 6):
         yield Metrics({"loss": settings["lr"] / (number + 1)}).at_step(number)
 
 

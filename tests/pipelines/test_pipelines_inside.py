@@ -86,7 +86,7 @@ def test_metrics_without_a_tracker_are_written_down_as_skipped() -> None:
     result = run(work)
 
     logged = {each.output: each for each in result.deliveries if each.hook.startswith("log")}
-    assert list(logged) == ["work.metrics-0", "work.metrics-1", "work.parameters"]
+    assert list(logged) == ["work.metrics-at-0", "work.metrics-at-1", "work.parameters"]
     assert {each.status for each in logged.values()} == {DeliveryStatus.SKIPPED}
     assert "has no experiment_tracker" in (logged["work.parameters"].reason or "")
 
@@ -190,7 +190,7 @@ def test_metrics_of_a_call_keep_their_own_step() -> None:
         flowyml.log_metrics(Metrics({"loss": 1.0}).at_step(7))
         return 1
 
-    assert any(each.output == "work.metrics-7" for each in run(work).deliveries)
+    assert any(each.output == "work.metrics-at-7" for each in run(work).deliveries)
 
 
 @pytest.mark.skipif("fork" not in multiprocessing.get_all_start_methods(), reason="no fork here")

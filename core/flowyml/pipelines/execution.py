@@ -147,6 +147,7 @@ def _called(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[objec
     token = CURRENT.set(deliveries)
     try:
         returned = call(node.step, supplies.arguments, deliveries.on_yield)
+        deliveries.finish()
         return returned, deliveries.used
     except (KeyboardInterrupt, StepTimeoutError):
         raise

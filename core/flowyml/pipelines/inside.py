@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field
 
 from flowyml.artifacts import Artifact, Metrics, Model, Parameters
-from flowyml.errors import PipelineError, StepError
-from flowyml.routing.containers import child_name, take_apart
+from flowyml.errors import DeliveryError, PipelineError, StepError
+from flowyml.routing.containers import Leaf, child_name, take_apart
+from flowyml.routing.curves import Gathering, Hooks, is_point
 
 if TYPE_CHECKING:  # planning takes a name from here, and needs nothing that runs steps
     from flowyml.pipelines.workplace import Workplace
@@ -53,16 +56,24 @@ class Deliveries:
     yielded: object = Any
     process: int = field(factory=os.getpid, init=False)
     _names: Counter[str] = field(factory=Counter, init=False)
+    _curves: Gathering = field(init=False)
     _open: bool = field(default=True, init=False)
+
+    @_curves.default
+    def _make_curves(self) -> Gathering:
+        earlier = partial(self.workplace.courier.earlier_curves, self.step)
+        return Gathering(self.step, self._hand_over, earlier)
 
     def deliver(
         self,
         value: object,
         name: str,
-        hooks: tuple[str, ...] | None = None,
+        hooks: Hooks = None,
         annotation: object = Any,
     ) -> None:
         """Deliver one value, or each element of it, under the step's name and one of its own.
+
+        A point of a curve may wait for the next ones.
 
         Raises:
             StepError: The step is over, or the value is not what the annotation promises.
@@ -76,9 +87,18 @@ class Deliveries:
             raise StepError(message, step=self.step)
         self._names[name] += 1
         count = self._names[name]
-        output = child_name(self.step, name if count == 1 else f"{name}-{count}")
-        for leaf in take_apart(value, annotation, step=self.step, output=output):
-            self.workplace.courier.deliver_one(self.step, leaf, hooks=hooks, parents=self.parents)
+        name = name if count == 1 else f"{name}-{count}"
+        output = child_name(self.step, name)
+        leaves = take_apart(value, annotation, step=self.step, output=output)
+        if len(leaves) == 1 and is_point(leaves[0], self.workplace.courier.router, hooks):
+            self._curves.add(name, leaves[0], hooks)
+            return
+        self._curves.flush()
+        for leaf in leaves:
+            self._hand_over(leaf, hooks)
+
+    def _hand_over(self, leaf: Leaf, hooks: Hooks) -> None:
+        self.workplace.courier.deliver_one(self.step, leaf, hooks=hooks, parents=self.parents)
 
     def on_yield(self, value: object) -> None:
         """Deliver what a generator yields; None is a mere pause."""
@@ -90,9 +110,23 @@ class Deliveries:
         """Whether anything was delivered."""
         return bool(self._names)
 
-    def close(self) -> None:
-        """Take nothing more: the try is over."""
+    def finish(self) -> None:
+        """Deliver what still waits: the step's function has returned.
+
+        Raises:
+            DeliveryError: A delivery failed whose rule says ``on_error: fail``.
+        """
         self._open = False
+        self._curves.flush()
+
+    def close(self) -> None:
+        """Take nothing more: the try is over, and why it failed is what counts.
+
+        A thread that was given up may be in the middle of a delivery: it is not waited for.
+        """
+        self._open = False
+        with suppress(DeliveryError):  # it is in the ledger
+            self._curves.flush_unless_busy()
 
 
 CURRENT: ContextVar[Deliveries | None] = ContextVar("flowyml_step", default=None)
@@ -123,7 +157,9 @@ def current_deliveries(call: str) -> Deliveries:
 
 
 def log_metrics(metrics: Mapping[str, Any], step: int | None = None) -> None:
-    """Log numbers to the experiment trackers, now.
+    """Log numbers to the experiment trackers.
+
+    Calls that follow each other within a second are delivered together, a moment later.
 
     Args:
         metrics: The numbers by name.
@@ -136,7 +172,7 @@ def log_metrics(metrics: Mapping[str, Any], step: int | None = None) -> None:
     deliveries = current_deliveries("log_metrics")
     value = metrics if isinstance(metrics, Metrics) else Metrics(metrics)
     value = value if step is None else value.at_step(step)
-    name = "metrics" if value.step is None else f"metrics-{value.step}"
+    name = "metrics" if value.step is None else f"metrics-at-{value.step}"
     deliveries.deliver(value, name, ("log_metrics",))
 
 

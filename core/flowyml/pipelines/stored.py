@@ -11,6 +11,7 @@ from flowyml.errors import NotFoundError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.routing.collect import Reader
+from flowyml.routing.curves import holder_of
 from flowyml.stacks.project import Project
 from flowyml.stacks.stack import Stack
 
@@ -43,12 +44,12 @@ class Outputs(Mapping[str, Any]):
         return cls(run_id, {record.output: record for record in artifacts}, project, stack)
 
     def __getitem__(self, name: str) -> Any:
-        """Load an output, or one element of it (``models.0``).
+        """Load an output, one element of it (``models.0``), or what was yielded before it.
 
         Raises:
             NotFoundError: The run stored no such output.
         """
-        if name not in self.artifacts:
+        if name not in self:
             listed = ", ".join(self) or "none"
             message = f"the run {self.run_id!r} stored no output {name!r} (it has: {listed})"
             raise NotFoundError(message)
@@ -62,7 +63,7 @@ class Outputs(Mapping[str, Any]):
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return name in self.artifacts
+        return isinstance(name, str) and holder_of(name, self.artifacts) is not None
 
     def __repr__(self) -> str:
         """Name the outputs without loading them."""

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from attrs import frozen
 
-from flowyml.artifacts import Metrics, Parameters
+from flowyml.artifacts import Curve, Metrics, Parameters
 from flowyml.errors import DeliveryError, IntegrityError
 from flowyml.metadata.rows import DeliveryRecord, ModelEvent
 from flowyml.records import (
@@ -22,6 +22,7 @@ from flowyml.records import (
     Registration,
     StoredArtifact,
 )
+from flowyml.routing.curves import points_of
 from flowyml.routing.ledger import Outcome, now
 from flowyml.routing.parcels import Parcel
 from flowyml.serialization import decode, encode
@@ -62,8 +63,10 @@ def call_hook(
     return _CALLS.get(delivery.hook, _third_party)(call)
 
 
-def kept_values(value: Mapping[str, Any]) -> dict[str, Any]:
+def kept_values(value: Mapping[str, Any] | Curve) -> dict[str, Any]:
     """Return metrics or parameters as the ledger keeps those that are not stored."""
+    if isinstance(value, Curve):
+        return {"kept": {"curve": encode(value.data)}}
     kept = {
         "values": encode(dict(value)),
         "step": getattr(value, "step", None),
@@ -98,12 +101,25 @@ def event(
 
 
 def _log_metrics(call: _Call) -> Outcome:
-    metrics = _named_values(Metrics, call)
+    value = _value(Metrics, call)
+    if isinstance(value, Curve):
+        return _logged(_log_curve(value, call))
+    metrics = _named_values(Metrics, value, call)
     return _logged(call.stack.hooks.log_metrics(call.delivery.component, metrics, call.context))
 
 
+def _log_curve(curve: Curve, call: _Call) -> LoggedRun:
+    """Log all points at once, or one by one where the tracker knows no other way."""
+    hooks, component = call.stack.hooks, call.delivery.component
+    batch = list(points_of(curve, call.context, call.delivery.hook, component))
+    logged = hooks.log_metrics_batch(component, batch)
+    if logged is not None:
+        return logged
+    return [hooks.log_metrics(component, *point) for point in batch][-1]
+
+
 def _log_parameters(call: _Call) -> Outcome:
-    values = _named_values(Parameters, call)
+    values = _named_values(Parameters, _value(Parameters, call), call)
     return _logged(call.stack.hooks.log_parameters(call.delivery.component, values, call.context))
 
 
@@ -111,14 +127,20 @@ def _logged(run: LoggedRun) -> Outcome:
     return Outcome(DeliveryStatus.DONE, run.reference, {"run_id": run.run_id, "url": run.url})
 
 
-def _named_values(cls: type[Named], call: _Call) -> Named:
+def _value(cls: type[Named], call: _Call) -> object:
     """Return what is logged: from the ledger where it is kept there, else the value itself."""
     kept = (call.delivery.payload or {}).get("kept")
-    if kept is not None:
-        made = cls(decode(kept["values"], trusted=True))
-        made = made.with_metadata(**decode(kept["metadata"], trusted=True))
-        return made.at_step(kept["step"]) if isinstance(made, Metrics) else made
-    value = call.parcel.read()
+    if kept is None:
+        return call.parcel.read()
+    if "curve" in kept:
+        return Curve(decode(kept["curve"], trusted=True))
+    made = cls(decode(kept["values"], trusted=True))
+    made = made.with_metadata(**decode(kept["metadata"], trusted=True))
+    return made.at_step(kept["step"]) if isinstance(made, Metrics) else made
+
+
+def _named_values(cls: type[Named], value: object, call: _Call) -> Named:
+    """Return a value as what the hook takes."""
     if isinstance(value, cls):
         return value
     try:

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 
 from attrs import frozen
 
+from flowyml.artifacts import Curve
 from flowyml.errors import IntegrityError, NotFoundError, SerializationError, TrustError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.routing.containers import Shape, join
+from flowyml.routing.curves import holder_of, point_of
 from flowyml.routing.trust import is_trusted
 from flowyml.serialization.unpacking import unpack
 from flowyml.stacks.stack import Stack
@@ -93,7 +95,8 @@ class Reader:
         """Return the value of an output, equal to what the step returned.
 
         Args:
-            name: Name of the output, or of an element of it (``models.0``).
+            name: Name of the output, of an element of it (``models.0``), or of what a generator
+                yielded (``train.yielded-7``), also where that is a point of a curve.
             artifacts: The artifacts of its step, or its run, by output.
 
         Raises:
@@ -101,17 +104,20 @@ class Reader:
             IntegrityError: What lies there is not what was stored.
             TrustError: Reading it could run code, and nobody vouches for it.
         """
-        if name not in artifacts:
+        holder = holder_of(name, artifacts)
+        if holder is None:
             known = ", ".join(sorted(artifacts)) or "nothing"
             message = (
                 f"the output {name!r} was not stored (there is: {known}); resume its run to make "
                 "what is missing"
             )
             raise NotFoundError(message)
-        value = self.artifact(artifacts[name])
+        value = self.artifact(artifacts[holder])
+        if isinstance(value, Curve):
+            return point_of(value, name)
         if not isinstance(value, Shape):
             return value
-        trusted = is_trusted(artifacts[name].digest, self.stack, self.metadata)
+        trusted = is_trusted(artifacts[holder].digest, self.stack, self.metadata)
         return join(value, lambda element: self.output(element, artifacts), trusted=trusted)
 
 

@@ -22,6 +22,7 @@ from flowyml.metadata.store import MetadataStore
 from flowyml.records import DeliveryContext, DeliveryStatus, RunInfo, StepStatus
 from flowyml.routing.attempts import Attempts
 from flowyml.routing.containers import Leaf
+from flowyml.routing.curves import Earlier, written_points
 from flowyml.routing.debts import Debts
 from flowyml.routing.ledger import DeliveryObserver, Ledger, Outcome, delivery_key
 from flowyml.routing.opening import Opening
@@ -148,6 +149,11 @@ class Courier:
             self._store(parcel, parents, counted=fresh)
             artifacts = self._note_stored([parcel], parents, None)
         return self._deliver([parcel], artifacts, None)
+
+    def earlier_curves(self, step: str) -> Earlier:
+        """Return what earlier tries of a step have written down of its curves."""
+        deliveries = self.metadata.deliveries(self.run.run_id)
+        return Earlier.of(delivery for delivery in deliveries if delivery.step == step)
 
     def pay_debts(self) -> tuple[DeliveryRecord, ...]:
         """Try everything that the run owes once more; return what was tried, as it stands now.
@@ -337,7 +343,8 @@ class _StoreCall:
         parcel.stored = stored
         manifest = stored.manifest
         result = {"digest": manifest.digest, "size": manifest.size, "store": stored.store}
-        return Outcome(DeliveryStatus.DONE, stored.uri, result)
+        points = written_points(parcel.leaf.value)
+        return Outcome(DeliveryStatus.DONE, stored.uri, result, payload=points)
 
 
 def _status(parcels: Sequence[Parcel]) -> StepStatus:

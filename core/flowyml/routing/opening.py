@@ -7,9 +7,11 @@ from typing import Any
 
 from attrs import frozen
 
+from flowyml.artifacts import Curve, Metrics
 from flowyml.records import Producer, RunInfo
 from flowyml.routing.calls import kept_values
 from flowyml.routing.containers import Leaf
+from flowyml.routing.curves import written_points
 from flowyml.routing.deployments import gate_payload
 from flowyml.routing.ledger import Ledger
 from flowyml.routing.parcels import Parcel
@@ -66,13 +68,14 @@ class Opening:
 
     def _route(self, leaf: Leaf, hooks: Collection[str] | None) -> TypeRoute:
         """Return the route of a leaf; a deployment called by name needs no rule to permit it."""
-        route = self.router.route(type(leaf.value), leaf.route)
+        cls = Metrics if isinstance(leaf.value, Curve) else type(leaf.value)
+        route = self.router.route(cls, leaf.route)
         if hooks is None or "deploy_model" not in hooks or route.rule.deploy is not None:
             return route
         condition = route.rule.deploy_condition or "auto"
         called = Route(deploy=True, deploy_condition=condition)
         said = called.over(leaf.route) if leaf.route else called
-        return self.router.route(type(leaf.value), said)
+        return self.router.route(cls, said)
 
 
 def _wanted(route: TypeRoute, hooks: Collection[str] | None) -> frozenset[str]:
@@ -97,6 +100,8 @@ def _payload(
         return None
     if planned.hook == "deploy_model":
         return gate_payload(planned, route.rule)
-    if planned.hook in KEPT and not stored and isinstance(leaf.value, Mapping):
+    if planned.hook == STORE:
+        return written_points(leaf.value)
+    if planned.hook in KEPT and not stored and isinstance(leaf.value, Mapping | Curve):
         return kept_values(leaf.value)
     return None
