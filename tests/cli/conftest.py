@@ -111,14 +111,14 @@ def terminal(project: Path) -> Ask:
             text=True,
         )
         os.close(theirs)
-        shown = _read_all(ours)
+        shown = read_all(ours)
         _, complaints = process.communicate(timeout=100)
         return Answer(process.returncode, shown, complaints)
 
     return ask
 
 
-def _read_all(terminal: int) -> str:
+def read_all(terminal: int) -> str:
     """Read until the other side is closed, which Linux reports as an error."""
     pieces: list[bytes] = []
     with contextlib.suppress(OSError):

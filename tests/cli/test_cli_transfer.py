@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import os
 import pty
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from pathlib import Path
 
 import pytest
+from tests.cli.conftest import read_all
 
 from flowyml.cli.transfer import transfer
-
-
-def shown_in(terminal: int) -> str:
-    """Return all that a terminal was told, and close it; one read may give a part of it."""
-    told = b""
-    with suppress(OSError), os.fdopen(terminal, "rb", buffering=0) as ours:  # Linux ends with EIO
-        while piece := ours.read(65536):
-            told += piece
-    return told.decode()
 
 
 def test_a_long_transfer_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -32,7 +24,7 @@ def test_a_long_transfer_has_a_bar(monkeypatch: pytest.MonkeyPatch) -> None:
     ):
         advance(4096)
 
-    shown = shown_in(ours)
+    shown = read_all(ours)
     assert "model.pkl" in shown
     assert "4.0 KiB" in shown or "4.0/4.0 KiB" in shown
     assert "\x1b[?25h" in shown  # the cursor is back
@@ -49,7 +41,7 @@ def test_a_short_transfer_shows_nothing() -> None:
         advance(4096)
         terminal.write("end")
 
-    assert shown_in(ours) == "end"
+    assert read_all(ours) == "end"
 
 
 def test_a_pipe_gets_no_bar(tmp_path: Path) -> None:
