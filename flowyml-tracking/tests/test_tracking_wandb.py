@@ -293,7 +293,9 @@ def test_an_offline_run_that_went_on_is_one_run_after_wandb_sync(
         address = {"WANDB_BASE_URL": server.url, "WANDB_API_KEY": "0" * 40}
         command = [sys.executable, "-m", "wandb", "sync", *(str(file.parent) for file in files)]
         environment = {**os.environ, **address}
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, done.stderr
         synced = server.history[deliveries.run.run_id]
     assert [row["step"] for row in synced] == [0, 1, 2]
