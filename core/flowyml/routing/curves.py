@@ -30,7 +30,6 @@ from flowyml.metadata.columns import from_micros, to_micros
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.records import DeliveryContext, DeliveryStatus, Producer
 from flowyml.routing.containers import Leaf, child_name
-from flowyml.routing.ledger import delivery_key, now
 from flowyml.routing.router import STORE, Router
 from flowyml.serialization.classes import place_of
 from flowyml.stacks.rules import Route
@@ -172,6 +171,8 @@ class Gathering:
 
     def _append(self, name: str, metrics: Any) -> None:
         """Copy a point: its step may change the very same object before it is delivered."""
+        from flowyml.routing.ledger import now  # noqa: PLC0415  # a plan needs no ledger
+
         columns = self._columns
         columns["names"].append(name)
         columns["steps"].append(metrics.step)
@@ -255,6 +256,8 @@ def points_of(
     curve: Curve, context: DeliveryContext, hook: str, component: str
 ) -> Iterator[tuple[Metrics, DeliveryContext]]:
     """Yield each point, with the context that it would have on its own."""
+    from flowyml.routing.ledger import delivery_key  # noqa: PLC0415  # a plan needs no ledger
+
     run, place = context.run, context.producer
     names, times = curve.data["names"], curve.data["times"]
     for point, name, moment in zip(curve, names, times, strict=True):
