@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -198,6 +199,81 @@ class TestDeploying:
         )
         assert found["ProductionVariants"][0]["InstanceType"] == "ml.m5.4xlarge"
         assert made(larger) == (1, 1, 1)
+
+
+class TestTwoAtOnce:
+    """Another process does the same delivery, between the look at the endpoint and the change."""
+
+    @staticmethod
+    def overtake(deployer: SageMakerEndpoint, operation: str, deploy: Callable[[], object]) -> None:
+        """Let another process deploy right before the next call of an operation."""
+        event = f"before-call.sagemaker.{operation}"
+
+        def first(**_: object) -> None:
+            deployer.client.meta.events.unregister(event, first)
+            deploy()
+
+        deployer.client.meta.events.register(event, first)
+
+    def test_the_endpoint_is_made_meanwhile(
+        self, deployer: SageMakerEndpoint, model: ModelVersion
+    ) -> None:
+        """What is there is what was asked for."""
+        twin = attrs.evolve(deployer).reading(deployer.store)
+        self.overtake(
+            deployer, "CreateEndpoint", lambda: twin.deploy_model(model, ENDPOINT, a_context())
+        )
+
+        deployment = deployer.deploy_model(model, ENDPOINT, a_context())
+        assert twin.list_deployments() == [deployment]
+        assert made(deployer) == (1, 1, 1)
+
+    def test_the_endpoint_is_made_meanwhile_for_another_model(
+        self, deployer: SageMakerEndpoint, model: ModelVersion, other: ModelVersion
+    ) -> None:
+        """Whoever came later serves."""
+        twin = attrs.evolve(deployer)
+
+        deployer.deploy_model(other, "elsewhere", a_context("key-2"))
+        (config,) = deployer.client.list_endpoint_configs()["EndpointConfigs"]
+        self.overtake(
+            deployer,
+            "CreateEndpoint",
+            lambda: twin.client.create_endpoint(
+                EndpointName=resource_name(ENDPOINT),
+                EndpointConfigName=config["EndpointConfigName"],
+            ),
+        )
+
+        deployer.deploy_model(model, ENDPOINT, a_context())
+        assert deployer.predict(ENDPOINT, ROWS) == pytest.approx([2.0, 4.0])
+
+    def test_the_endpoint_is_being_updated_meanwhile(
+        self,
+        deployer: SageMakerEndpoint,
+        model: ModelVersion,
+        other: ModelVersion,
+        sagemaker: SageMakerServer,
+    ) -> None:
+        """SageMaker refuses a second change, and the first one is waited for."""
+        deployer.deploy_model(model, ENDPOINT, a_context())
+        sagemaker.steer(polls=2)
+        twin = attrs.evolve(deployer)
+
+        def update() -> None:
+            endpoint = resource_name(ENDPOINT)
+            serving = deployer.endpoints.find(endpoint)
+            assert serving is not None
+            configs = deployer.client.list_endpoint_configs()["EndpointConfigs"]
+            (new,) = {one["EndpointConfigName"] for one in configs} - {serving.config}
+            twin.client.update_endpoint(EndpointName=endpoint, EndpointConfigName=new)
+
+        self.overtake(deployer, "UpdateEndpoint", update)
+
+        deployment = deployer.deploy_model(other, ENDPOINT, a_context("key-2"))
+        assert deployer.predict(ENDPOINT, ROWS) == pytest.approx([3.0, 6.0])
+        assert deployer.list_deployments() == [deployment]
+        assert made(deployer) == (1, 1, 1)
 
 
 class TestFailing:

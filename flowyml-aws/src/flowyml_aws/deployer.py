@@ -16,7 +16,7 @@ from flowyml.records import Check, DeliveryContext, Deployment, ModelVersion
 from flowyml_aws.bundles import Bundle, make_bundle, verify_bundle
 from flowyml_aws.checks import looked_at
 from flowyml_aws.endpoints import Endpoint, Endpoints, status_of
-from flowyml_aws.faults import code_of, explained, is_missing, is_transient, message_of
+from flowyml_aws.faults import explained, is_missing, is_taken, is_transient
 from flowyml_aws.images import image_for
 from flowyml_aws.leftovers import ENDPOINT, sweep, tags_of
 from flowyml_aws.names import resource_name, tag_list, unique_name
@@ -335,11 +335,7 @@ class _already_there:  # noqa: N801  # reads as the statement that it is
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> bool:
         """Pass the one refusal that means success."""
         del kind, trace
-        return (
-            error is not None
-            and code_of(error) == "ValidationException"
-            and "already existing" in message_of(error)
-        )
+        return error is not None and is_taken(error)
 
 
 def _config_arn(endpoint: Endpoint) -> str:

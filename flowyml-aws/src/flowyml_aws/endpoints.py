@@ -10,7 +10,7 @@ from typing import Any, Final, Literal
 from attrs import frozen
 
 from flowyml.errors import DeliveryError
-from flowyml_aws.faults import is_missing
+from flowyml_aws.faults import is_missing, is_overtaken
 
 __all__ = ["Endpoint", "Endpoints", "status_of"]
 
@@ -141,11 +141,22 @@ class Endpoints:
         if endpoint is not None and endpoint.status == "Failed":
             self.delete(name)  # nothing else can be done with it
             endpoint = None
+        try:
+            if endpoint is None:
+                self.client.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)
+            elif endpoint.config != config or endpoint.status == "UpdateRollbackFailed":
+                self.client.update_endpoint(EndpointName=name, EndpointConfigName=config)
+            else:
+                return
+        except Exception as error:
+            if not is_overtaken(error):
+                raise
+            # What another process made of the endpoint meanwhile says what is left to do.
+            self.serve(name, config, tags)
+            return
         if endpoint is None:
-            self.client.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)
             self._expect_first(name, config)
-        elif endpoint.config != config or endpoint.status == "UpdateRollbackFailed":
-            self.client.update_endpoint(EndpointName=name, EndpointConfigName=config)
+        else:
             self._expect_next(name, config, endpoint, tags)
 
     def _expect_first(self, name: str, config: str) -> None:

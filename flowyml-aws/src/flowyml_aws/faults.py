@@ -112,6 +112,17 @@ def is_missing(error: BaseException) -> bool:
     )
 
 
+def is_taken(error: BaseException) -> bool:
+    """Whether SageMaker says that the name of what is to be made is taken."""
+    return code_of(error) == "ValidationException" and "already existing" in message_of(error)
+
+
+def is_overtaken(error: BaseException) -> bool:
+    """Whether SageMaker says that another process made or changed the same endpoint meanwhile."""
+    in_progress = code_of(error) == "ValidationException" and "in-progress" in message_of(error)
+    return in_progress or is_taken(error)
+
+
 def is_transient(error: BaseException) -> bool | None:
     """Say whether a call may go through later; None where nothing is known about the error."""
     if isinstance(error, FlowyMLError):
