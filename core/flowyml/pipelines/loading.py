@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sys
 import traceback
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from importlib import import_module, util
@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 
 from flowyml.errors import FlowyMLError, PipelineError
 from flowyml.pipelines.failures import trimmed, users_part
+from flowyml.serialization.classes import importable_name
 
 if TYPE_CHECKING:
     from flowyml.pipelines.pipeline import Pipeline
@@ -103,10 +104,11 @@ def running_in_place(parameters: Mapping[str, Any] | None = None) -> Iterator[li
 
 
 def load_file(path: Path) -> Loaded:
-    """Load a Python file as a module that stays importable under the name of the file.
+    """Load a Python file as the module that an import of it would give, and that stays importable.
 
-    Its folder stays on the module search path, so that what its steps import while they run, and
-    what unpickles its classes in another process, finds them.
+    A file in a package is loaded below its package, so that its relative imports work. Its folder
+    stays on the module search path, so that what its steps import while they run, and what
+    unpickles its classes in another process, finds them.
 
     Raises:
         PipelineError: There is no such file, or it raised while it was loaded.
@@ -115,9 +117,8 @@ def load_file(path: Path) -> Loaded:
     if not path.is_file():
         message = f"there is no file {path}; give the path of a Python file with a pipeline in it"
         raise PipelineError(message)
-    if str(path.parent) not in sys.path:
-        sys.path.insert(0, str(path.parent))
     name = _module_name(path)
+    _search(path, name)
     spec = util.spec_from_file_location(name, path)
     if spec is None or spec.loader is None:
         message = f"{path} is no Python file; its name should end in .py"
@@ -125,12 +126,26 @@ def load_file(path: Path) -> Loaded:
     module = util.module_from_spec(spec)
     setattr(module, OWN_MARK, str(path))
     before = sys.modules.get(name)
-    sys.modules[name] = module
     try:
-        return Loaded(module, _execute(module, str(path), spec.loader.exec_module))
+        stopped_at = _execute(str(path), lambda: _run(module, before))
     except BaseException:
         _restore(name, before)
         raise
+    return Loaded(sys.modules.get(name, module), stopped_at)
+
+
+def _run(module: ModuleType, before: ModuleType | None) -> None:
+    """Execute a module below its package, unless the package imports it, and so has done that."""
+    name = module.__name__
+    package, _, own_name = name.rpartition(".")
+    if package:
+        import_module(package)
+        if sys.modules.get(name) is not before:
+            return
+    sys.modules[name] = module
+    module.__loader__.exec_module(module)  # type: ignore[union-attr]
+    if package:
+        setattr(sys.modules[package], own_name, module)
 
 
 def load_module(name: str, folder: Path) -> Loaded:
@@ -144,12 +159,11 @@ def load_module(name: str, folder: Path) -> Loaded:
     if name in sys.modules and name != "__main__":
         return Loaded(sys.modules[name])
     try:
-        spec = util.find_spec(name)
+        spec = util.find_spec(name.partition(".")[0])  # a longer name would import its packages
     except (ImportError, ValueError):
         spec = None
     if spec is None:
-        message = f"there is no module {name!r}, neither in {folder} nor installed"
-        raise PipelineError(message)
+        raise PipelineError(_no_module(name, folder))
     if (
         spec.origin
         and spec.has_location
@@ -159,20 +173,46 @@ def load_module(name: str, folder: Path) -> Loaded:
         return load_file(Path(spec.origin))
     modules: list[ModuleType] = []
 
-    def imported(_module: ModuleType | None) -> None:
-        modules.append(import_module(name))
+    def imported() -> None:
+        try:
+            modules.append(import_module(name))
+        except ModuleNotFoundError as cause:
+            if not f"{name}.".startswith(f"{cause.name}."):  # it is one that the module imports
+                raise
+            raise PipelineError(_no_module(name, folder)) from cause
 
-    stopped_at = _execute(None, name, imported)
+    stopped_at = _execute(name, imported)
     return Loaded(modules[0] if modules else ModuleType(name), stopped_at)
 
 
+def _no_module(name: str, folder: Path) -> str:
+    return f"there is no module {name!r}, neither in {folder} nor installed"
+
+
+def _search(path: Path, name: str) -> None:
+    """Let imports find the file under its name, and its neighbours without their package."""
+    home = _home(path, name)
+    if str(home) not in sys.path:
+        sys.path.insert(0, str(home))
+    if str(path.parent) not in sys.path:  # at the end: types.py in a package hides no other one
+        sys.path.append(str(path.parent))
+
+
+def _home(path: Path, name: str) -> Path:
+    """Return the folder that a file's outermost package lies in."""
+    is_package = path.stem == "__init__" and name.rpartition(".")[2] == path.parent.name
+    return path.parents[name.count(".") + is_package]
+
+
 def _module_name(path: Path) -> str:
-    """Return the file's stem, unless a module of that name is something else."""
-    stem = path.stem
-    known = sys.modules.get(stem)
-    foreign = known is not None and not (hasattr(known, OWN_MARK) or _is_file_of(known, path))
-    taken = stem in sys.stdlib_module_names or stem == "flowyml" or foreign
-    return f"{stem}_pipeline" if taken else stem
+    """Return the name to import a file by; another one where that means something else."""
+    name = importable_name(path)
+    top = name.partition(".")[0]
+    expected = path if top == name else _home(path, name) / top / "__init__.py"
+    known = sys.modules.get(top)
+    foreign = known is not None and not (hasattr(known, OWN_MARK) or _is_file_of(known, expected))
+    taken = top in sys.stdlib_module_names or top == "flowyml" or foreign
+    return f"{name.rpartition('.')[2]}_pipeline" if taken else name
 
 
 def _is_file_of(module: ModuleType, path: Path) -> bool:
@@ -186,12 +226,12 @@ def _restore(name: str, before: ModuleType | None) -> None:
         sys.modules[name] = before
 
 
-def _execute(module: Any, place: str, run: Any) -> Pipeline | None:
-    """Execute a module; tell what it raised with the line of the user's where it happened."""
+def _execute(place: str, run: Callable[[], None]) -> Pipeline | None:
+    """Execute code of the user's; tell what it raised with the line where it happened."""
     outer = current_loading()
     try:
         with loading(outer or Loading(in_place=False)):
-            run(module)
+            run()
     except StoppedError as stopped:
         return stopped.pipeline
     except (KeyboardInterrupt, FlowyMLError):

@@ -8,14 +8,26 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
-from pathlib import PurePath
+from pathlib import Path
 from types import ModuleType
 
 from flowyml.errors import SerializationError
 
-__all__ = ["is_importable", "place_of", "resolve"]
+__all__ = ["importable_name", "is_importable", "place_of", "resolve"]
 
 MAIN = "__main__"
+
+
+def importable_name(file: Path) -> str:
+    """Return the name that a file is imported under: its stem, behind the packages it lies in."""
+    file = file.resolve()
+    stem = file.stem.replace(".", "_")
+    names = [] if stem == "__init__" else [stem]
+    for folder in file.parents:
+        if not (folder.name.isidentifier() and (folder / "__init__.py").is_file()):
+            break
+        names.insert(0, folder.name)
+    return ".".join(names) or stem
 
 
 def place_of(cls: type) -> str:
@@ -88,4 +100,4 @@ def _script_name() -> str | None:
     spec = getattr(main, "__spec__", None)
     if spec is not None:  # python -m package.module
         return str(spec.name)
-    return PurePath(file).stem if file else None
+    return importable_name(Path(file)) if file else None
