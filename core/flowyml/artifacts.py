@@ -115,16 +115,20 @@ class Dataset(Artifact):
 
     Attributes:
         format: Storage format, such as ``parquet``; detected from the class of ``data``.
+        format_is_detected: Whether nobody asked for the format: then another one that holds the
+            data exactly may be taken.
         schema: What the columns mean, as its users describe it.
         statistics: Facts about the content that are worth keeping beside it.
     """
 
+    format_is_detected: bool = field(default=False, init=False, repr=False)
     format: str | None = field(kw_only=True)
     schema: Any = field(default=None, kw_only=True)
     statistics: dict[str, Any] = field(factory=dict, kw_only=True, converter=_own_dict)
 
     @format.default
     def _detected_format(self) -> str | None:
+        object.__setattr__(self, "format_is_detected", True)  # only called where none is given
         return detect_format(type(self.data))
 
     @property

@@ -121,7 +121,7 @@ class ReaderArrow:
         if not isinstance(value, pa.RecordBatchReader):
             message = f"this holds a pyarrow.RecordBatchReader, not a {type(value).__qualname__}"
             raise SerializationError(message)
-        return _Once(self.FILE, value.schema, value)
+        return _Once(self.FILE, value.schema, _yielded(value))
 
     def read(self, source: FileSource, *, trusted: bool) -> object:
         """Return a reader over the mapped file."""
@@ -142,7 +142,8 @@ class GeneratorArrow(ReaderArrow):
         """Look at the first batch for the schema; whatever else is generated is refused."""
         import pyarrow as pa
 
-        first = next(value, None)
+        batches = _yielded(value)
+        first = next(batches, None)
         if not isinstance(first, pa.RecordBatch):
             made = "yielded nothing" if first is None else f"yields {type(first).__qualname__}"
             message = (
@@ -150,7 +151,7 @@ class GeneratorArrow(ReaderArrow):
                 "return a list instead"
             )
             raise RefusedError(message)
-        return _Once(self.FILE, first.schema, chain([first], value))
+        return _Once(self.FILE, first.schema, chain([first], batches))
 
     def read(self, source: FileSource, *, trusted: bool) -> object:
         """Return a generator over the mapped file."""
@@ -176,6 +177,15 @@ class _Once:
             raise SerializationError(message)
         self.begun = True
         _write_file(sink, self.file, self.schema, self.batches)
+
+
+def _yielded(batches: Iterable[Any]) -> Iterator[Any]:
+    """Yield batches; what their maker raises is no failure of the store, and is not tried again."""
+    try:
+        yield from batches
+    except Exception as cause:
+        message = f"what yields its batches failed: {type(cause).__name__}: {cause}"
+        raise RefusedError(message) from cause
 
 
 def _checked(value: Any, cls: type, format_: str) -> Any:

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import Any
 
 import attrs
 from attrs import frozen
 
-from flowyml.artifacts import Artifact, detect_format
+from flowyml.artifacts import Artifact
 from flowyml.errors import SerializationError
 from flowyml.records import Manifest, Producer
 from flowyml.serialization.catalog import automatic, by_format
 from flowyml.serialization.classes import place_of
 from flowyml.serialization.contract import PickleWarning, RefusedError, Serializer, Write
 from flowyml.serialization.tagged import encode
+from flowyml.storage.files import FileSink
 
 __all__ = ["Packed", "pack", "serializer_name"]
 
@@ -104,14 +106,14 @@ def serializer_name(cls: type, format: str | None = None) -> str:  # noqa: A002
 def _own_format(artifact: Artifact | None) -> str | None:
     """Return the format that an artifact asks for; one that was only detected is no wish."""
     wanted: str | None = getattr(artifact, "format", None)
-    return None if artifact and wanted == detect_format(type(artifact.data)) else wanted
+    return None if getattr(artifact, "format_is_detected", False) else wanted
 
 
 def _choose(data: object, wanted: str | None) -> tuple[Serializer, Write]:
     cls = type(data)
     if wanted:
-        serializer = by_format(cls, wanted)
-        return serializer, serializer.writer(data)
+        wish = _Wish(wanted, data)
+        return wish.serializer, wish.writer()
     reasons: list[str] = []
     for serializer in automatic(cls):
         try:
@@ -127,6 +129,53 @@ def _choose(data: object, wanted: str | None) -> tuple[Serializer, Write]:
     why = "; ".join(reasons) or "it is no value that could be written down"
     message = f"a {cls.__module__}.{cls.__qualname__} cannot be stored: {why}"
     raise SerializationError(message)
+
+
+@frozen
+class _Wish:
+    """A format that was asked for: it is fulfilled exactly, or refused."""
+
+    format: str
+    data: object
+
+    @property
+    def serializer(self) -> Serializer:
+        """The serializer of that format."""
+        return by_format(type(self.data), self.format)
+
+    def writer(self) -> Write:
+        """Return what writes the data; some formats find out only then what they cannot hold."""
+        with self._refusal():
+            write = self.serializer.writer(self.data)
+
+        def fulfil(sink: FileSink) -> None:
+            with self._refusal():
+                write(sink)
+
+        return fulfil
+
+    @contextmanager
+    def _refusal(self) -> Iterator[None]:
+        try:
+            yield
+        except SerializationError as cause:
+            cls = type(self.data)
+            message = (
+                f"a {cls.__module__}.{cls.__qualname__} cannot be stored as {self.format!r}, the "
+                f"format that was asked for: {cause}{self._instead(cause)}"
+            )
+            raise SerializationError(message) from cause
+
+    def _instead(self, cause: SerializationError) -> str:
+        """Name the format that the data would have got, if there is another one."""
+        if isinstance(cause, RefusedError):  # it says itself what to do
+            return ""
+        for serializer in automatic(type(self.data)):
+            if serializer.name != self.serializer.name:
+                with suppress(SerializationError):
+                    serializer.writer(self.data)
+                    return f"; without `format` it would be stored as {serializer.name!r}"
+        return ""
 
 
 def _warn(cls: type, reasons: list[str]) -> None:

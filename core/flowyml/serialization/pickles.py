@@ -8,10 +8,10 @@ be imported elsewhere; protocol 5 writes large buffers without copying them.
 from __future__ import annotations
 
 import pickle
-from typing import Any, ClassVar
+from typing import Any, BinaryIO, ClassVar, cast
 
 import cloudpickle
-from attrs import frozen
+from attrs import define, frozen
 
 from flowyml.errors import SerializationError, TrustError
 from flowyml.serialization.contract import Write
@@ -21,8 +21,21 @@ __all__ = ["CloudPickle", "ModelPickle", "Pickle"]
 
 PROTOCOL = 5
 
-UNPICKLABLE = (pickle.PicklingError, AttributeError, RecursionError, TypeError, ValueError)
-"""What pickling raises for things that have no copy: locks, open files, generators."""
+
+@define
+class _Watched:
+    """A file that knows whether it failed: what pickling itself raises may be of any class."""
+
+    file: BinaryIO
+    has_failed: bool = False
+
+    def write(self, content: Any) -> int:
+        """Write."""
+        try:
+            return self.file.write(content)
+        except BaseException:
+            self.has_failed = True
+            raise
 
 
 @frozen
@@ -43,12 +56,16 @@ class Pickle:
 
     def _write(self, sink: FileSink, value: object) -> None:
         with sink.open(self.file()) as file:
+            watched = _Watched(file)
             try:
-                cloudpickle.dump(value, file, protocol=PROTOCOL)
-            except UNPICKLABLE as cause:
+                cloudpickle.dump(value, cast("BinaryIO", watched), protocol=PROTOCOL)
+            except Exception as cause:
+                if watched.has_failed:
+                    raise
                 cls = type(value)
+                why = str(cause) or type(cause).__name__
                 message = (
-                    f"a {cls.__module__}.{cls.__qualname__} cannot be stored: {cause}; "
+                    f"a {cls.__module__}.{cls.__qualname__} cannot be stored: {why}; "
                     "return what it was made from, or register a serializer for its class"
                 )
                 raise SerializationError(message) from cause

@@ -69,8 +69,13 @@ class JsonLines:
     def _write_lines(self, sink: FileSink, items: list[Any]) -> None:
         encoder = Encoder()
         with sink.open(self.FILE) as file:
-            for item in items:
-                file.write(_dump(encoder.encode(item)).encode() + b"\n")
+            for place, item in enumerate(items):
+                try:
+                    line = _dump(encoder.encode(item)).encode()
+                except SerializationError as cause:
+                    message = f"[{place}]{'' if str(cause).startswith('[') else ': '}{cause}"
+                    raise SerializationError(message) from cause
+                file.write(line + b"\n")
 
     def read(self, source: FileSource, *, trusted: bool) -> object:
         """Parse line by line; only a line feed ends a line."""

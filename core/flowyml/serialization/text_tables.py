@@ -99,7 +99,11 @@ class TableCsv:
                     "ask for `format: parquet`"
                 )
                 raise SerializationError(message) from cause
-        pa.csv.write_csv(table.cast(plain), path)
+        try:
+            pa.csv.write_csv(table.cast(plain), path)
+        except pa.ArrowException as cause:
+            message = f"csv cannot hold the table: {cause}; ask for `format: parquet`"
+            raise SerializationError(message) from cause
 
     def _read_table(self, path: Path, schema: Any) -> Any:
         import pyarrow as pa
