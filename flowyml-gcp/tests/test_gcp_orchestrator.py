@@ -192,7 +192,7 @@ def jobs(vertex: VertexServer) -> list[tuple[str, str]]:
     """Tell which steps had a job, and how it ended."""
     return [
         (job.resource.labels["flowyml-step"], job.resource.state.name.removeprefix("JOB_STATE_"))
-        for job in vertex.state.jobs.values()
+        for job in list(vertex.state.jobs.values())  # the server's threads add to them
     ]
 
 
@@ -296,7 +296,7 @@ def running(
 
 def wait_for(condition: Callable[[], bool]) -> None:
     """Wait until something is so."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.02)

@@ -14,12 +14,13 @@ import subprocess
 import sys
 import tempfile
 import threading
+import traceback
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from attrs import define, field
-from tests.servers.processes import _die_with_parent
+from tests.servers.processes import on_a_leash
 
 __all__ = ["Container"]
 
@@ -29,6 +30,8 @@ exec "{python}" "$@"
 """
 
 KILLED = 137
+BROKEN = 255
+"""Where the container itself went wrong; its log says how."""
 
 
 @define(eq=False)
@@ -66,7 +69,7 @@ class Container:
         """Kill it."""
         with self._lock:
             self._ended = True
-            if self._process is not None:
+            if self._process is not None and self._process.poll() is None:
                 with suppress(ProcessLookupError):
                     os.killpg(self._process.pid, signal.SIGKILL)
 
@@ -74,6 +77,9 @@ class Container:
         root = Path(tempfile.mkdtemp(prefix="container-"))
         try:
             code = self._run_in(root)
+        except Exception:  # noqa: BLE001  # whoever waits for the container has to be told
+            code = BROKEN
+            self.log += traceback.format_exc()
         finally:
             shutil.rmtree(root, ignore_errors=True)
         self.code = code
@@ -101,7 +107,7 @@ class Container:
             if self._ended:
                 return KILLED
             self._process = subprocess.Popen(
-                [self._inside(word, root) for word in self.command],
+                on_a_leash([self._inside(word, root) for word in self.command]),
                 cwd=root / "home",
                 env={
                     "PATH": f"{root / 'bin'}:/usr/bin:/bin",
@@ -111,7 +117,6 @@ class Container:
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # only calls the C library
             )
         code = self._process.wait()
         self.log = (root / "log").read_text(errors="replace")

@@ -63,7 +63,7 @@ def gcs_refusal(status: str, reason: str) -> bytes:
 
 def _post(address: str, content: bytes) -> None:
     request = urllib.request.Request(address, content, {"Content-Type": "application/json"})
-    with urllib.request.urlopen(request, timeout=10):
+    with urllib.request.urlopen(request, timeout=60):
         pass
 
 
@@ -81,7 +81,7 @@ class GCSObjects:
 
     def names(self) -> list[str]:
         listing = f"{self.url}/storage/v1/b/{self.bucket}/o?prefix={self.prefix}/&maxResults=5000"
-        with urllib.request.urlopen(listing, timeout=10) as response:
+        with urllib.request.urlopen(listing, timeout=60) as response:
             items = json.load(response).get("items", [])
         return sorted(item["name"].removeprefix(f"{self.prefix}/") for item in items)
 
@@ -89,7 +89,7 @@ class GCSObjects:
         return []  # what is half sent are objects as well, below `.staging`
 
     def read(self, name: str) -> bytes:
-        with urllib.request.urlopen(f"{self._address(name)}?alt=media", timeout=10) as response:
+        with urllib.request.urlopen(f"{self._address(name)}?alt=media", timeout=60) as response:
             content: bytes = response.read()
         return content
 
@@ -98,5 +98,5 @@ class GCSObjects:
 
     def remove(self, name: str) -> None:
         request = urllib.request.Request(self._address(name), method="DELETE")
-        with urllib.request.urlopen(request, timeout=10):
+        with urllib.request.urlopen(request, timeout=60):
             pass

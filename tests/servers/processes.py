@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import ctypes
 import importlib.util
 import os
 import shutil
-import signal
 import socket
 import subprocess
 import sys
@@ -20,10 +18,29 @@ from pathlib import Path
 import pytest
 from attrs import define
 
-__all__ = ["ServerProcess", "free_ports", "need_module", "need_program"]
+__all__ = ["ServerProcess", "free_ports", "need_module", "need_program", "on_a_leash"]
 
 ROOT = Path(__file__).parents[2]
-PR_SET_PDEATHSIG = 1
+
+LEASH = """\
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
+if os.getppid() != int(sys.argv[1]):
+    os._exit(137)
+for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+    signal.signal(ignored, signal.SIG_DFL)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
+
+
+def on_a_leash(command: Sequence[str]) -> list[str]:
+    """Return a command that ends with the thread that starts it, whatever that one dies of.
+
+    The new process asks for it by itself. With a ``preexec_fn`` it would be forked from this one,
+    and where this one has a gRPC server, such a child now and then aborts before it runs anything:
+    gRPC begins to poll again in it while its descriptors are being closed.
+    """
+    return [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
 
 
 def free_ports(count: int) -> list[int]:
@@ -81,12 +98,11 @@ class ServerProcess:
         log = folder / "server.log"
         with log.open("wb") as output:
             process = subprocess.Popen(
-                command,
+                on_a_leash(command),
                 cwd=folder,
                 env={**os.environ, "PYTHONPATH": str(ROOT), **environment},
                 stdout=output,
                 stderr=subprocess.STDOUT,
-                preexec_fn=_die_with_parent,  # noqa: PLW1509  # only calls the C library
             )
         server = cls(url, process)
         deadline = time.monotonic() + seconds
@@ -131,7 +147,3 @@ def _answers(url: str) -> bool:
         return error.code < 500
     except OSError:
         return False
-
-
-def _die_with_parent() -> None:
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)

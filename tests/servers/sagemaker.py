@@ -52,7 +52,7 @@ class SageMakerServer:
         request = urllib.request.Request(
             self.url + CONTROL + what, json.dumps(body).encode(), method="POST"
         )
-        with urllib.request.urlopen(request, timeout=10) as answer:
+        with urllib.request.urlopen(request, timeout=60) as answer:
             found: dict[str, Any] = json.load(answer)
             return found
 

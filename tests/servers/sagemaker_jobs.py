@@ -178,7 +178,7 @@ def describe_processing_job(backend: Any, parameter: Any) -> dict[str, Any]:
 def list_processing_jobs(backend: Any, parameter: Any) -> dict[str, Any]:
     """List jobs by a part of their names."""
     part = parameter("NameContains") or ""
-    return {"ProcessingJobSummaries": [shown(backend, name) for name in JOBS if part in name]}
+    return {"ProcessingJobSummaries": [shown(backend, name) for name in list(JOBS) if part in name]}
 
 
 @operation
@@ -201,12 +201,12 @@ def told() -> list[dict[str, Any]]:
             "installed": job.container.installed,
             "log": job.container.log,
         }
-        for name, job in JOBS.items()
+        for name, job in list(JOBS.items())  # other threads add to them
     ]
 
 
 def forget() -> None:
     """Forget every job, and end those that run."""
-    for job in JOBS.values():
+    for job in list(JOBS.values()):
         job.container.end()
     JOBS.clear()

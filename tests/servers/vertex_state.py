@@ -11,7 +11,9 @@ from __future__ import annotations
 import json
 import pickle
 import re
+import sys
 import threading
+import urllib.error
 import urllib.parse
 import urllib.request
 import uuid
@@ -44,6 +46,7 @@ SERVED_FILES = {
     "pytorch": ("model.mar",),
 }
 LONGEST_NAME = 128
+NOT_FOUND = 404
 POLLS = 2
 
 Code = grpc.StatusCode
@@ -565,9 +568,12 @@ class VertexState:
         return empty_pb2.Empty()
 
     def end_jobs(self) -> None:
-        """End every container that runs."""
-        for job in self.jobs.values():
+        """End every container that runs, and show what those printed that failed."""
+        for job in list(self.jobs.values()):
             job.container.end()
+            if job.container.code:
+                step = job.resource.display_name
+                sys.stderr.write(f"{step} ended with {job.container.code}:\n{job.container.log}\n")
 
     # ── prediction ──
 
@@ -595,8 +601,10 @@ class VertexState:
     def _exists(self, uri: str) -> bool:
         try:
             json.loads(self._object(uri, media=False))
-        except OSError:
-            return False
+        except urllib.error.HTTPError as error:
+            if error.code == NOT_FOUND:
+                return False
+            raise
         return True
 
     def _object(self, uri: str, *, media: bool) -> bytes:
@@ -605,7 +613,7 @@ class VertexState:
         address = (
             f"{self.storage_url}/storage/v1/b/{bucket}/o/{quoted}{'?alt=media' if media else ''}"
         )
-        with urllib.request.urlopen(address, timeout=10) as response:
+        with urllib.request.urlopen(address, timeout=60) as response:
             content: bytes = response.read()
         return content
 
