@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -29,7 +30,16 @@ def stored(project: Path, run_id: str, output: str) -> Path:
 
 
 @pytest.mark.parametrize(
-    "reference", ["{run}/model", "run:{run}/model", "model:mean@1.0.0", "mean"]
+    "reference",
+    [
+        "{run}/model",
+        "run:{run}/model",
+        "model:mean@1.0.0",
+        "mean",
+        "train.model",
+        "{run}/train.model",
+        "{run}:train.model",
+    ],
 )
 def test_an_artifact_is_fetched(flowyml: Ask, project: Path, run_id: str, reference: str) -> None:
     """Its files are what the store has; the command tells where they are now."""
@@ -41,6 +51,23 @@ def test_an_artifact_is_fetched(flowyml: Ask, project: Path, run_id: str, refere
     assert answer.out == f"here/{source.name}\n"
     assert copy.read_bytes() == source.read_bytes()
     assert list(copy.parent.iterdir()) == [copy]
+
+
+def test_what_a_run_tells_names_an_artifact(flowyml: Ask, project: Path) -> None:
+    """``show``, ``lineage`` and ``get`` find each ``step.output``, that of the last run."""
+    (project / "pipeline.py").write_text(cli_pipelines.MAIN)
+    flowyml("run", "pipeline.py")
+    told = flowyml("run", "pipeline.py").out
+    places = re.findall(r"^(\w+\.\w+)  ", told, re.MULTILINE)
+    run_id = re.findall(r"^run (\S+):", told, re.MULTILINE)[0]
+
+    assert places == ["load_data.data", "train.model", "evaluate.metrics", "report.report"]
+    for place in places:
+        for command in ("show", "lineage"):
+            found = flowyml("artifact", command, place, "-o", "json").objects
+            named = {f"{item['step']}.{item['output']}": item["run_id"] for item in found}
+            assert named[place] == run_id
+        assert flowyml("artifact", "get", place, "--to", f"got/{place}").code == 0
 
 
 def test_an_artifact_is_fetched_into_a_folder_of_its_name(

@@ -57,6 +57,8 @@ QUERIES: dict[str, Callable[[MetadataStore], object]] = {
     "a reference that is an output": lambda store: store.find_artifact("run-0050/o1"),
     "a reference that is a name": lambda store: store.find_artifact("all"),
     "a reference that is a digest": lambda store: store.find_artifact(digest_of("common")[:12]),
+    "a reference that is a step and its output": lambda store: store.find_artifact("s1.o1"),
+    "a reference to no output of a step": lambda store: store.find_artifact("s1.nothing"),
     "a reference to nothing": lambda store: store.find_artifact("nothing"),
     "lineage": lambda store: store.lineage(5005),
     "near lineage": lambda store: store.lineage(5005, depth=2),

@@ -1,4 +1,4 @@
-"""A user names an artifact by id, URI, RUN/output, name or digest."""
+"""A user names an artifact by id, URI, RUN/output, name, step.output or digest."""
 
 from __future__ import annotations
 
@@ -25,12 +25,24 @@ def store(store: MetadataStore) -> MetadataStore:
     store.add_artifact(an_artifact("model.0", run_id="aa-1", digest=CAFF, name="team/fraud"), [])
     store.add_artifact(an_artifact("model", run_id="ab-1", digest=DECADE, name="fraud"), [])
     store.add_artifact(an_artifact("stats", run_id="ab-1", digest=DIGITS, name="decade"), [])
+    for output, run_id, digit in (("first.rows", "aa-1", "7"), ("out", "ab-1", "8")):
+        loaded = an_artifact(output, run_id=run_id, step="v1.load", digest="sha256:" + digit * 64)
+        store.add_artifact(loaded, [])
     return store
 
 
 @pytest.mark.parametrize(
     ("reference", "found"),
     [
+        ("v1.load.out", "ab-1/out"),
+        ("v1.load.first.rows", "aa-1/first.rows"),
+        ("train.model", "ab-1/model"),
+        ("train.model.0", "aa-1/model.0"),
+        ("aa-1/train.model", "aa-1/model"),
+        ("aa-1:train.model", "aa-1/model"),
+        ("aa:model", "aa-1/model"),
+        ("run:aa-1/train.model.0", "aa-1/model.0"),
+        ("run:aa-1:model", "aa-1/model"),
         ("1", "aa-1/model"),
         ("0003", "ab-1/model"),
         ("file:///artifacts/aa-1/model", "aa-1/model"),
@@ -75,7 +87,11 @@ def test_the_newest_of_one_uri_is_meant(store: MetadataStore) -> None:
         ("a/model", "the run 'a' is ambiguous .* it may be aa-1, ab-1; give more characters"),
         ("sha256:caf", "may be sha256:cafe00000000, sha256:caff00000000; give more of its digits"),
         ("fruad", "no artifact 'fruad' .*; did you mean fraud"),
-        ("aa-1/modell", "did you mean aa-1/model or"),
+        ("aa-1/modell", "the run 'aa-1' stored no output 'modell' .* did you mean aa-1/model or"),
+        ("run:ab-1/train.modell", "the run 'ab-1' stored no output 'train.modell'"),
+        ("run:nope/model", "no run 'nope'"),
+        ("train.modell", "did you mean train.model"),
+        ("train.", "no artifact 'train.'"),
         ("caf", "no artifact 'caf'"),
         ("99", "no artifact '99'"),
         ("9" * 30, "no artifact '999"),
@@ -84,7 +100,7 @@ def test_the_newest_of_one_uri_is_meant(store: MetadataStore) -> None:
         ("/", "no artifact '/'"),
         ("sha256:", "no artifact 'sha256:'"),
         ("s3://nowhere/model", "no artifact 's3://nowhere/model'"),
-        ("fraud%", "named by its id, its URI, RUN/output, its name or its digest"),
+        ("fraud%", "named by its id, its URI, RUN/output, its name, step.output or"),
     ],
 )
 def test_what_names_none_or_several_is_said(

@@ -68,6 +68,16 @@ def test_an_artifact_is_loaded_by_name_and_digest() -> None:
     assert flowyml.load(result.artifacts[0].digest).data == [1, 2]
 
 
+def test_an_output_is_loaded_as_a_run_tells_of_it() -> None:
+    """With its step before it, from the newest run or from the one that is named."""
+    first, second = run(), run()
+
+    assert flowyml.load("load_data.data").data == [1, 2]
+    assert flowyml.load("train.models")["a"].name == "first"
+    assert flowyml.load(f"{first.run_id}:train.models.b").data == 2
+    assert flowyml.load(f"run:{second.run_id}/train.models.b").data == 2
+
+
 def test_an_earlier_run_is_read() -> None:
     """A run has what its result had."""
     result = run()

@@ -64,6 +64,8 @@ COLLECTED: Final = (
     columns.text("uri", "uri"),
 )
 
+MODEL: Final = "model:"
+
 UNITS: Final = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 
 
@@ -71,8 +73,9 @@ UNITS: Final = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(
 def artifact() -> None:
     """See, fetch, verify and collect what runs stored.
 
-    REF names an artifact by its id, its URI, RUN/output, its name or its digest; the beginning of
-    a run's id or of a digest will do. `run:RUN/output` and `model:NAME@VERSION` work as well.
+    REF names an artifact by its id, its URI, RUN/output, its name, step.output as a run tells of it
+    (the newest run is meant, or RUN:step.output) or its digest; the beginning of a run's id or of a
+    digest will do. `run:RUN/output` and `model:NAME@VERSION` work as well.
     """
 
 
@@ -264,15 +267,12 @@ def gc(*, dry_run: bool, keep_runs: int, age: str, output: Output) -> None:
 
 
 def _find(metadata: MetadataStore, ref: str) -> ArtifactRecord:
-    kind, colon, rest = ref.partition(":")
-    if colon and kind == "run":
-        return metadata.find_artifact(rest)
-    if colon and kind == "model":
-        from flowyml.cli.models import find_version
+    if not ref.startswith(MODEL):
+        return metadata.find_artifact(ref)
+    from flowyml.routing.deployments import named_model
+    from flowyml.stacks.active import current_stack
 
-        name, _, version = rest.partition("@")
-        return metadata.find_artifact(find_version(name, version or None).uri)
-    return metadata.find_artifact(ref)
+    return metadata.find_artifact(named_model(current_stack(), ref.removeprefix(MODEL)).uri)
 
 
 def _items(manifest: dict[str, Any], key: str) -> list[tuple[str, Any]]:

@@ -14,13 +14,13 @@ from flowyml.cli.options import Output, output_format, stacked
 from flowyml.cli.program import Commands
 from flowyml.cli.project import history
 from flowyml.cli.screen import Column, facts, line, listing, table
-from flowyml.errors import ConfigurationError, IntegrityError, NotFoundError
+from flowyml.errors import IntegrityError, NotFoundError
 
 if TYPE_CHECKING:
     from flowyml.records import Deployment, ModelVersion
     from flowyml.routing.lifecycle import ModelLifecycle
 
-__all__ = ["find_version", "model"]
+__all__ = ["model"]
 
 MODELS: Final = (
     columns.text("name", "name"),
@@ -81,9 +81,11 @@ def list_(*, name: str | None, output: Output) -> None:
 def show(*, name: str, version: str | None, output: Output) -> None:
     """Show a model: its newest version, or the given one, and what serves it."""
     from flowyml.cli.objects import model_object
+    from flowyml.routing.deployments import find_model
+    from flowyml.stacks.active import current_stack
 
     deployments = _deployments()
-    chosen = find_version(name, version)
+    chosen = find_model(current_stack(), name, version)
     versions = [chosen] if version else _versions(name)
     found = [model_object(item, deployments) for item in versions]
     if output == "json":
@@ -201,30 +203,6 @@ def history_(*, name: str, output: Output) -> None:
             "is not what was written; restore .flowyml/metadata.db from a backup"
         )
         raise IntegrityError(message)
-
-
-def find_version(name: str, version: str | None) -> ModelVersion:
-    """Return a version of a model, by its number or an alias; the newest for None.
-
-    Raises:
-        ConfigurationError: The stack has no model registry.
-        NotFoundError: There is no such version.
-    """
-    from flowyml.stacks.active import current_stack
-
-    stack = current_stack()
-    registries = stack.of_role("model_registry")
-    if not registries:
-        message = f"the stack {stack.name!r} has no model_registry; add one to it in flowyml.yaml"
-        raise ConfigurationError(message)
-    for registry in registries:
-        if found := stack.hooks.get_model(registry, name, version):
-            return found
-    wanted = f"{name}@{version}" if version else name
-    message = f"no model {wanted!r} in the registry of the stack {stack.name!r}; "
-    known = [item.version for item in stack.hooks.list_models(registries[0], name)]
-    hint = f"its versions: {', '.join(known)}" if known else "see `flowyml model list`"
-    raise NotFoundError(message + hint)
 
 
 def _versions(name: str | None) -> list[ModelVersion]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import re
 import string
+from collections.abc import Iterator
 from typing import Final
 
 from attrs import frozen
@@ -13,12 +15,21 @@ from flowyml.metadata.artifacts import ArtifactTable
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.runs import AFTER_ANY, CANDIDATES, RECENT, RunTable
 
-__all__ = ["References"]
+__all__ = ["RUN", "References", "parted"]
 
 DIGEST: Final = "sha256:"
 
 SHORTEST: Final = 4
 """Digits that the beginning of a digest has at least, where it is written without ``sha256:``."""
+
+RUN: Final = "run:"
+"""May stand before the id of a run, to say that it is one."""
+
+PLACES: Final = 5
+"""How many runs a step is looked for in, the newest first, where no run is named."""
+
+# The plus sign: a few rows of the run, not the whole table in the order of its ids.
+FIRST_OF_STEP: Final = "SELECT min(+id) FROM artifacts WHERE run_id = ? AND step = ?"
 
 # One digest may belong to a million artifacts: each look-up goes on behind the one before.
 NEXT_DIGEST: Final = """
@@ -28,7 +39,10 @@ NEXT_DIGEST: Final = """
 
 @frozen(eq=False)
 class References:
-    """Finds an artifact by id, URI, ``RUN/output``, name or digest, tried in this order.
+    """Finds an artifact by id, URI, ``RUN/output``, name, ``step.output`` or digest, in this order.
+
+    An output is also named as a run tells of it, with its step before it: ``RUN/train.model``. The
+    run may be left out, and the newest is meant; ``RUN:train.model`` means the same.
 
     A name goes before the bare beginning of a digest, because a user chose it: the model ``cafe``
     stays found when the digest of something else happens to begin with ``cafe``.
@@ -52,6 +66,7 @@ class References:
             or self._by_uri(reference)
             or self._by_output(reference)
             or self.artifacts.newest_where("name = ?", (reference,))
+            or self._by_place(reference)
             or self._by_digest(reference)
         )
         if found is None:
@@ -69,12 +84,45 @@ class References:
         return self.artifacts.newest_where("uri = ?", (reference,))
 
     def _by_output(self, reference: str) -> ArtifactRecord | None:
-        run, _, output = reference.partition("/")
-        # A name may hold a slash as well, and a URI does: what is no run is tried as those.
-        if not output or not self.runs.with_prefix(run):
+        run_id, place = self._of_run(reference)
+        if not run_id:
             return None
-        run_id = self.runs.find(run).run_id
-        return self.artifacts.newest_where("run_id = ? AND output = ?", (run_id, output))
+        output = self.artifacts.newest_where("run_id = ? AND output = ?", (run_id, place))
+        told = (self._in_run(run_id, *parts) for parts in _places(place))
+        return output or next(filter(None, told), None)
+
+    def _of_run(self, reference: str) -> tuple[str, str]:
+        """Part a reference into a run and what of it is meant; no run where none is named.
+
+        A name may hold a slash as well, and a URI does: what is no run is tried as those.
+        """
+        run, place = parted(reference)
+        if not reference.startswith(RUN) and not (place and self.runs.with_prefix(run)):
+            return "", reference
+        return self.runs.find(run).run_id, place
+
+    def _in_run(self, run_id: str, step: str, output: str) -> ArtifactRecord | None:
+        place = (run_id, step, output)
+        return self.artifacts.newest_where("run_id = ? AND step = ? AND output = ?", place)
+
+    def _by_place(self, reference: str) -> ArtifactRecord | None:
+        for step, output in _places(reference):
+            if found := self._of_newest_run(step, output):
+                return found
+        return None
+
+    def _of_newest_run(self, step: str, output: str) -> ArtifactRecord | None:
+        """Return an output of the newest run that has it; steps of other pipelines lie between."""
+        last = self.artifacts.newest_where("step = ?", (step,))
+        for _ in range(PLACES):
+            if last is None:
+                break
+            if found := self._in_run(last.run_id, step, output):
+                return found
+            row = self.artifacts.database.row(FIRST_OF_STEP, (last.run_id, step))
+            first = row[0] if row else 0
+            last = self.artifacts.newest_where("step = ? AND id < ?", (step, first))
+        return None
 
     def _by_digest(self, reference: str) -> ArtifactRecord | None:
         digits = reference.removeprefix(DIGEST).lower()
@@ -114,11 +162,29 @@ class References:
         recent = self.artifacts.newest(limit=RECENT)
         if not recent:
             return f"no artifact {reference!r} in {path}: it has none; try `flowyml run`"
+        run_id, place = self._of_run(reference)
         known = {artifact.name for artifact in recent}
         known |= {f"{artifact.run_id}/{artifact.output}" for artifact in recent}
-        close = difflib.get_close_matches(reference, sorted(known), n=3)
+        known |= {f"{artifact.step}.{artifact.output}" for artifact in recent}
+        close = difflib.get_close_matches(reference.removeprefix(RUN), sorted(known), n=3)
         meant = f"did you mean {' or '.join(close)}? " if close else ""
+        missing = f"no artifact {reference!r}"
+        if run_id:
+            missing = f"the run {run_id!r} stored no output {place!r}"
         return (
-            f"no artifact {reference!r} in {path}; {meant}an artifact is named by its id, its URI, "
-            "RUN/output, its name or its digest, and `flowyml artifact list` shows the newest"
+            f"{missing} in {path}; {meant}an artifact is named by its id, its URI, "
+            "RUN/output, its name, step.output or its digest, and `flowyml artifact list` shows "
+            "the newest"
         )
+
+
+def parted(reference: str) -> tuple[str, str]:
+    """Part ``RUN/output`` or ``RUN:output``, with or without ``run:`` before it."""
+    run, *rest = re.split("[/:]", reference.removeprefix(RUN), maxsplit=1)
+    return run, "".join(rest)
+
+
+def _places(text: str) -> Iterator[tuple[str, str]]:
+    """Yield what a text with dots in it may mean as a step and its output, the first dot first."""
+    for dot in (found.start() for found in re.finditer(r"\.", text)):
+        yield text[:dot], text[dot + 1 :]

@@ -5,16 +5,17 @@ from __future__ import annotations
 from typing import Any, Final
 
 from flowyml.errors import ConfigurationError, NotFoundError
+from flowyml.metadata.references import RUN, parted
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.result import RunResult, read_result
 from flowyml.pipelines.stored import Outputs
 from flowyml.routing.collect import Reader
+from flowyml.routing.deployments import named_model
 from flowyml.stacks.active import current_project, current_stack
 from flowyml.stacks.stack import Stack
 
 __all__ = ["Run", "load"]
 
-RUN: Final = "run:"
 MODEL: Final = "model:"
 
 
@@ -37,8 +38,9 @@ def load(reference: str) -> Any:
     """Return a stored value, verified.
 
     Args:
-        reference: ``run:RUN_ID/output``, ``model:NAME@VERSION`` (the newest without a version), the
-            URI of an artifact, or whatever names an artifact on the command line.
+        reference: ``run:RUN_ID/output``, ``step.output`` of the newest run that has it,
+            ``model:NAME@VERSION`` (the newest without a version), the URI of an artifact, or
+            whatever names an artifact on the command line.
 
     Raises:
         NotFoundError: There is no such value.
@@ -47,11 +49,14 @@ def load(reference: str) -> Any:
     """
     project = current_project()
     if reference.startswith(RUN):
-        run, _, output = reference.removeprefix(RUN).partition("/")
-        return Run(run).outputs[output]
+        run, output = parted(reference)
+        outputs = Run(run).outputs
+        if output in outputs:  # also a point of a curve, which is no artifact of its own
+            return outputs[output]
     with MetadataStore.open(project.metadata_path) as metadata:
         if reference.startswith(MODEL):
-            return _model(reference.removeprefix(MODEL), Reader(current_stack(), metadata))
+            found = named_model(current_stack(), reference.removeprefix(MODEL))
+            return Reader(current_stack(), metadata).at(found.uri, found.digest)
         if "://" in reference and (kept := current_stack().store_of_uri(reference)):
             recorded = _digest_at(reference.rstrip("/"), metadata)
             return Reader(current_stack(), metadata).at(reference, recorded, kept)
@@ -76,22 +81,3 @@ def _stack_of(name: str) -> Stack:
         return current_stack(name)
     except ConfigurationError:
         return current_stack()
-
-
-def _model(reference: str, reader: Reader) -> object:
-    name, _, version = reference.partition("@")
-    registries = reader.stack.of_role("model_registry")
-    if not registries:
-        message = (
-            f"the stack {reader.stack.name!r} has no model_registry, so no model {name!r} is "
-            "registered there; load it by run:RUN_ID/output or by its URI"
-        )
-        raise NotFoundError(message)
-    found = reader.stack.hooks.get_model(registries[0], name, version or None)
-    if found is None:
-        message = (
-            f"there is no model {reference!r} in {registries[0]} of the stack "
-            f"{reader.stack.name!r}; `flowyml model list` shows those that are"
-        )
-        raise NotFoundError(message)
-    return reader.at(found.uri, found.digest)

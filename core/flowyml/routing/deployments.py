@@ -25,6 +25,7 @@ __all__ = [
     "find_model",
     "gate_payload",
     "hold",
+    "named_model",
     "only_component",
     "own_metrics",
     "registered_model",
@@ -193,21 +194,32 @@ def registered_model(stack: Stack, parcel: Parcel) -> ModelVersion:
 
 
 def find_model(stack: Stack, name: str, version: str | None) -> ModelVersion:
-    """Return a version of a model; the newest one where none is said.
+    """Return a version of a model, by its number or an alias; the newest one where none is said.
 
     Raises:
         NotFoundError: The registry has no such version.
         ConfigurationError: The stack has no registry.
     """
-    model = stack.hooks.get_model(only_component(stack, "model_registry"), name, version)
+    registry = only_component(stack, "model_registry")
+    model = stack.hooks.get_model(registry, name, version)
     if model is None:
         which = f"{name}@{version}" if version else name
-        message = (
-            f"the model registry of the stack {stack.name!r} has no model {which}; "
-            "`flowyml model list` shows what it has"
-        )
+        known = ", ".join(item.version for item in stack.hooks.list_models(registry, name))
+        hint = f"its versions: {known}" if known else "`flowyml model list` shows what it has"
+        message = f"the model registry of the stack {stack.name!r} has no model {which!r}; {hint}"
         raise NotFoundError(message)
     return model
+
+
+def named_model(stack: Stack, reference: str) -> ModelVersion:
+    """Return the version that ``NAME@VERSION`` names, the newest without a version.
+
+    Raises:
+        NotFoundError: The registry has no such version.
+        ConfigurationError: The stack has no registry.
+    """
+    name, _, version = reference.partition("@")
+    return find_model(stack, name, version or None)
 
 
 def only_component(stack: Stack, role: str) -> str:
