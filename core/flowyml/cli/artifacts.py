@@ -13,7 +13,7 @@ from flowyml.cli import columns
 from flowyml.cli.options import Output, configured, limited, output_format, stacked
 from flowyml.cli.program import Commands
 from flowyml.cli.project import has_history, history
-from flowyml.cli.screen import Column, facts, line, listing, table
+from flowyml.cli.screen import Column, facts, line, listing, none_of, table
 
 if TYPE_CHECKING:
     from flowyml.metadata.rows import ArtifactRecord
@@ -105,7 +105,9 @@ def list_(
             run = metadata.run(run_id).run_id if run_id else None
             records = metadata.artifacts(run_id=run, step=step, name=name, type=type_, limit=limit)
         found = [artifact_object(record) for record in records]
-    listing(found, ARTIFACTS, output, empty="No artifacts.")
+    filters = {"--run": run_id, "--step": step, "--name": name, "--type": type_}
+    empty = none_of("artifact", filters, empty="No artifacts.")
+    listing(found, ARTIFACTS, output, empty=empty)
 
 
 @artifact.command()

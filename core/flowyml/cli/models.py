@@ -13,7 +13,7 @@ from flowyml.cli import columns
 from flowyml.cli.options import Output, output_format, stacked
 from flowyml.cli.program import Commands
 from flowyml.cli.project import history
-from flowyml.cli.screen import Column, facts, line, listing, table
+from flowyml.cli.screen import Column, facts, line, listing, none_of, table
 from flowyml.errors import IntegrityError, NotFoundError
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ def list_(*, name: str | None, output: Output) -> None:
 
     deployments = _deployments()
     found = [model_object(version, deployments) for version in _versions(name)]
-    listing(found, MODELS, output, empty="No models are registered.")
+    empty = none_of("model", {"": name}, empty="No models are registered.")
+    listing(found, MODELS, output, empty=empty)
 
 
 @model.command()

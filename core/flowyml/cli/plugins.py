@@ -11,7 +11,7 @@ import click
 from flowyml.cli import columns
 from flowyml.cli.options import Output, output_format
 from flowyml.cli.program import Commands
-from flowyml.cli.screen import Column, facts, line, listing, table
+from flowyml.cli.screen import Column, facts, line, listing, none_of, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,8 @@ def list_(*, role: str | None, output: Output) -> None:
         for provider in sorted((*catalog.providers, *catalog.disabled), key=_place)
         if role is None or provider.role == role
     ]
-    listing(found, PLUGINS, output, empty="No plugins.")
+    empty = none_of("plugin", {"--role": role}, empty="No plugins.")
+    listing(found, PLUGINS, output, empty=empty)
 
 
 @plugin.command()

@@ -11,7 +11,7 @@ from flowyml.cli import columns
 from flowyml.cli.options import Output, configured, limited, output_format
 from flowyml.cli.program import Commands
 from flowyml.cli.project import has_history, history
-from flowyml.cli.screen import Column, Object, facts, line, listing, table
+from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
 
 __all__ = ["list_whole_runs", "runs"]
 
@@ -93,7 +93,8 @@ def list_(*, pipeline: str | None, status: str | None, limit: int | None, output
             wanted = RunStatus(status) if status else None
             records = metadata.runs(pipeline=pipeline, status=wanted, limit=limit)
         found = [run_object(record) for record in records]
-    listing(found, RUNS, output, empty="No runs yet.")
+    filters = {"--pipeline": pipeline, "--status": status}
+    listing(found, RUNS, output, empty=none_of("run", filters, empty="No runs yet."))
 
 
 @runs.command()

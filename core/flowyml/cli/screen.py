@@ -30,6 +30,7 @@ __all__ = [
     "facts",
     "line",
     "listing",
+    "none_of",
     "printable",
     "silence",
     "table",
@@ -80,6 +81,18 @@ def listing(
         table(objects, columns)
     else:
         _write(empty)
+
+
+def none_of(what: str, filters: Mapping[str, str | None], *, empty: str) -> str:
+    """Return what a person reads where a list is empty: that the filters left nothing of it.
+
+    Args:
+        what: What is listed (``run``).
+        filters: What narrows the list, by option; None where that is not given.
+        empty: The answer where nothing narrows it.
+    """
+    given = [f"{option} {value}".strip() for option, value in filters.items() if value]
+    return f"No {what} matches {' '.join(given)}." if given else empty
 
 
 def table(objects: Iterable[Object], columns: Sequence[Column], *, title: str = "") -> None:
