@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from tests.cli.conftest import Ask
 from tests.metadata.metadata_samples import a_run, an_artifact
 
-from flowyml.cli.columns import human_duration, human_size
-from flowyml.cli.screen import printable, to_json
+from flowyml.cli.columns import human_duration, human_size, text
+from flowyml.cli.screen import BLOCK, listing, printable, to_json
 from flowyml.metadata.store import MetadataStore
 
 EVIL = "evil\x1b[31m\x07\r\nRUN  faked\u202e"
@@ -54,6 +54,32 @@ def test_an_error_cannot_act_on_the_screen(flowyml: Ask) -> None:
 
     assert answer.code == 2
     assert "\x1b" not in answer.err
+
+
+@pytest.mark.parametrize("count", [0, 1, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK])
+def test_a_list_of_any_length_is_one_list(count: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """A long one is printed in blocks, which neither its JSON nor its table shows."""
+    objects = [{"id": number} for number in range(count)]
+
+    listing(iter(objects), [text("id", "id")], "json", empty="None.")
+    as_json = capsys.readouterr().out
+    listing(iter(objects), [text("id", "id")], "table", empty="None.")
+    as_table = capsys.readouterr().out.split()
+
+    assert as_json == json.dumps(objects, indent=2) + "\n"
+    assert as_table == (["ID", *map(str, range(count))] if count else ["None."])
+
+
+def test_columns_of_a_long_table_only_get_wider(capsys: pytest.CaptureFixture[str]) -> None:
+    """What comes later stands below what came before, as far as that is possible."""
+    names = ["long name", *["a"] * BLOCK]
+
+    listing(
+        [{"a": name, "b": 1} for name in names], [text("a", "a"), text("b", "b")], "table", empty=""
+    )
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines == ["A          B", "long name  1", *["a          1"] * BLOCK]
 
 
 @given(st.text())

@@ -87,10 +87,16 @@ def an_event(**fields: Any) -> ModelEvent:
 
 
 @contextmanager
-def new_store() -> Iterator[MetadataStore]:
-    """Give an empty store, for a property test that needs one for each example."""
+def new_store(now: datetime | None = None) -> Iterator[MetadataStore]:
+    """Give an empty store, for a property test that needs one for each example.
+
+    Args:
+        now: The time at which its clock stands still; None for a clock that goes.
+    """
     with (
         tempfile.TemporaryDirectory() as folder,
-        MetadataStore.open(Path(folder) / "metadata.db") as store,
+        MetadataStore.open(
+            Path(folder) / "metadata.db", clock=lambda: now or datetime.now(UTC)
+        ) as store,
     ):
         yield store

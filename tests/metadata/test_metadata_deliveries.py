@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from tests.metadata.metadata_samples import NOW, a_delivery, a_run, an_artifact, new_store
 
 from flowyml.errors import MetadataError, NotFoundError
+from flowyml.metadata.retention import Retention
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import DeliveryStatus
+from flowyml.records import DeliveryStatus, RunStatus
 
 HOOKS = ["store_artifact", "register_model", "deploy_model"]
 
@@ -146,6 +147,9 @@ def test_what_somebody_needs_is_claimed(store: MetadataStore) -> None:
     for output, line in lines.items():
         store.add_deliveries([attrs.evolve(line, key=output, output=output)])
 
-    claimed = {output for output, number in ids.items() if number in store.claimed_artifacts()}
+    store.set_run_status("run-1", RunStatus.DONE)
+
+    free = store.collectable(Retention(0, timedelta(0)), roots=["file:///artifacts"], in_use=())
+    claimed = {output for output, number in ids.items() if number not in free}
 
     assert claimed == {"registered", "waiting", "owed", "theirs"}

@@ -11,12 +11,12 @@ import pytest
 from tests.metadata.metadata_samples import a_delivery, a_run, an_artifact
 
 from flowyml.errors import DeliveryError
+from flowyml.metadata.retention import Retention
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.plugins import discovery
 from flowyml.records import DeliveryStatus, RunStatus
 from flowyml.routing.garbage import Collector
-from flowyml.routing.retention import Retention
 from flowyml.stacks.configuration import Configuration
 from flowyml.stacks.project import Project
 from flowyml.stacks.stack import Stack
@@ -71,12 +71,12 @@ def test_what_is_found_is_deleted_and_recorded(stack: Stack, metadata: MetadataS
     artifact = stored(stack, metadata, "data")
     collector = Collector(stack, metadata, NOTHING)
 
-    assert collector.find() == [artifact]
+    assert list(collector.find()) == [artifact.artifact_id]
     assert is_there(artifact)
     assert list(collector.collect()) == [artifact]
     assert not is_there(artifact)
     assert metadata.artifact(artifact.artifact_id).collected_at
-    assert collector.find() == []
+    assert list(collector.find()) == []
 
 
 def test_whoever_stops_in_between_can_go_on(stack: Stack, metadata: MetadataStore) -> None:
@@ -113,14 +113,14 @@ def test_a_run_that_goes_on_keeps_everything(stack: Stack, metadata: MetadataSto
     metadata.set_run_status("run-1", RunStatus.RUNNING)
     stored(stack, metadata, "data")
 
-    assert Collector(stack, metadata, NOTHING).find() == []
+    assert list(Collector(stack, metadata, NOTHING).find()) == []
 
 
 def test_the_stores_of_other_stacks_are_left_alone(stack: Stack, metadata: MetadataStore) -> None:
     """What this stack cannot reach, it does not collect."""
     metadata.add_artifact(an_artifact(uri="s3://elsewhere/run-1/model"), [])
 
-    assert Collector(stack, metadata, NOTHING).find() == []
+    assert list(Collector(stack, metadata, NOTHING).find()) == []
 
 
 def test_a_registry_that_does_not_answer_stops_everything(

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import re
+from array import array
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
+from attrs import define
 
 from flowyml.cli import columns
 from flowyml.cli.options import Output, configured, limited, output_format, stacked
 from flowyml.cli.program import Commands
 from flowyml.cli.project import has_history, history
-from flowyml.cli.screen import Column, facts, line, listing, none_of, table
+from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
 
 if TYPE_CHECKING:
     from flowyml.metadata.rows import ArtifactRecord
@@ -244,28 +247,41 @@ def gc(*, dry_run: bool, keep_runs: int, age: str, output: Output) -> None:
     What is registered, aliased, deployed, waits for a decision or is still owed stays, with
     everything that it was made from.
     """
-    from flowyml.cli.objects import artifact_object
-
     retention_age = _age(age)
     if not has_history():
         listing([], COLLECTED, output, empty="Nothing to collect.")
         return
+    from flowyml.metadata.retention import Retention
     from flowyml.routing.garbage import Collector
-    from flowyml.routing.retention import Retention
     from flowyml.stacks.active import current_stack
 
     with history() as metadata:
         collector = Collector(current_stack(), metadata, Retention(keep_runs, retention_age))
-        records = collector.find() if dry_run else list(collector.collect())
-    listing(
-        [artifact_object(record) for record in reversed(records)],
-        COLLECTED,
-        output,
-        empty="Nothing to collect.",
-    )
-    if records and output == "table":
-        total = columns.human_size(sum(record.size for record in records))
-        line(f"{len(records)} would go, {total}." if dry_run else f"{len(records)} gone, {total}.")
+        gone = collector.find() if dry_run else _ids(collector.collect())
+        tally = _Tally()
+        objects = tally.objects(metadata.artifacts_of(gone[::-1]))
+        listing(objects, COLLECTED, output, empty="Nothing to collect.")
+    if gone and output == "table":
+        total = columns.human_size(tally.size)
+        line(f"{len(gone)} would go, {total}." if dry_run else f"{len(gone)} gone, {total}.")
+
+
+@define
+class _Tally:
+    """Sums up what is printed, on the way: there may be a million artifacts."""
+
+    size: int = 0
+
+    def objects(self, records: Iterable[ArtifactRecord]) -> Iterator[Object]:
+        from flowyml.cli.objects import artifact_object
+
+        for record in records:
+            self.size += record.size
+            yield artifact_object(record)
+
+
+def _ids(records: Iterable[ArtifactRecord]) -> array[int]:
+    return array("q", (record.artifact_id for record in records))
 
 
 def _find(metadata: MetadataStore, ref: str) -> ArtifactRecord:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -42,6 +43,9 @@ Object = Mapping[str, Any]
 
 GAP: Final = "  "
 
+BLOCK: Final = 1000
+"""Objects that are printed at once; a list that is longer comes block by block."""
+
 WRONG: Final = frozenset({"failed", "rejected", "error", "broken", "stopped"})
 UNFINISHED: Final = frozenset(
     {"incomplete", "interrupted", "pending", "running", "skipped", "starting", "waiting", "warning"}
@@ -65,9 +69,9 @@ class Column:
 
 
 def listing(
-    objects: Sequence[Object], columns: Sequence[Column], output: Output, *, empty: str
+    objects: Iterable[Object], columns: Sequence[Column], output: Output, *, empty: str
 ) -> None:
-    """Print objects as a table, or as JSON.
+    """Print objects as a table, or as JSON; of a million of them few are in memory at a time.
 
     Args:
         objects: In the order in which they are shown.
@@ -75,12 +79,16 @@ def listing(
         output: Which of the two.
         empty: What a person reads where there are none.
     """
+    blocks = _blocks(objects)
+    first = next(blocks, ())
     if output == "json":
-        _write(to_json(objects))
-    elif objects:
-        table(objects, columns)
-    else:
+        _print_json(first, blocks)
+    elif not first:
         _write(empty)
+    elif len(first) < BLOCK:
+        table(first, columns)
+    else:
+        _print_long_table(chain([first], blocks), columns)
 
 
 def none_of(what: str, filters: Mapping[str, str | None], *, empty: str) -> str:
@@ -98,14 +106,14 @@ def none_of(what: str, filters: Mapping[str, str | None], *, empty: str) -> str:
 def table(objects: Iterable[Object], columns: Sequence[Column], *, title: str = "") -> None:
     """Print a table."""
     headings = [column.heading for column in columns]
-    rows = [[printable(column.show(item)) for column in columns] for item in objects]
+    rows = _cells(objects, columns)
     if title:
         line()
         line(title, strong=True)
     if _is_terminal():
         _print_rich_table(headings, rows, [column.is_status for column in columns])
         return
-    _write("\n".join(_aligned([[heading.upper() for heading in headings], *rows])))
+    _print_aligned([[heading.upper() for heading in headings], *rows], [0] * len(columns))
 
 
 def facts(pairs: Iterable[tuple[str, str | None]]) -> None:
@@ -165,9 +173,9 @@ def silence() -> None:
     os.close(nothing)
 
 
-def _write(text: str) -> None:
+def _write(text: str, end: str = "\n") -> None:
     try:
-        click.echo(text)
+        click.echo(text + end, nl=False)
     except BrokenPipeError:
         silence()
     except OSError as cause:
@@ -179,10 +187,43 @@ def _text(value: object) -> str:
     return value.isoformat() if isinstance(value, datetime) else str(value)
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> Iterable[str]:
-    widths = [max(map(len, cells)) for cells in zip(*rows, strict=True)]
-    for row in rows:
-        yield GAP.join(f"{cell:{w}}" for cell, w in zip(row, widths, strict=True)).rstrip()
+def _blocks(objects: Iterable[Object]) -> Iterator[Sequence[Object]]:
+    rest = iter(objects)
+    while block := tuple(islice(rest, BLOCK)):
+        yield block
+
+
+def _print_json(first: Sequence[Object], blocks: Iterable[Sequence[Object]]) -> None:
+    """Print one list, piece by piece."""
+    if not first:
+        _write("[]")
+        return
+    _write(f"[\n{to_json(first)[2:-2]}", end="")
+    for block in blocks:
+        _write(f",\n{to_json(block)[2:-2]}", end="")
+    _write("\n]")
+
+
+def _print_long_table(blocks: Iterable[Sequence[Object]], columns: Sequence[Column]) -> None:
+    """Print what nobody reads line by line, also in a terminal: columns only ever get wider."""
+    rows = [[column.heading.upper() for column in columns]]
+    widths = [0] * len(columns)
+    for block in blocks:
+        widths = _print_aligned(rows + _cells(block, columns), widths)
+        rows = []
+
+
+def _cells(objects: Iterable[Object], columns: Sequence[Column]) -> list[list[str]]:
+    return [[printable(column.show(item)) for column in columns] for item in objects]
+
+
+def _print_aligned(rows: Sequence[Sequence[str]], least: Sequence[int]) -> list[int]:
+    """Print rows below each other, and return the widths of their columns."""
+    columns = zip(least, zip(*rows, strict=True), strict=True)
+    widths = [max(width, *map(len, cells)) for width, cells in columns]
+    lines = (GAP.join(map(str.ljust, row, widths)).rstrip() for row in rows)
+    _write("\n".join(lines))
+    return widths
 
 
 def _is_terminal() -> bool:

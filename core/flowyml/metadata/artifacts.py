@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -22,6 +23,9 @@ SELECT: Final = """
            created_at, id, collected_at
     FROM artifacts
 """
+
+ID: Final = 13
+"""Where the row number stands in that."""
 
 ADD: Final = """
     INSERT INTO artifacts (pipeline, type, name, version, store, uri, digest, size, manifest,
@@ -48,6 +52,11 @@ ADDRESS_OF: Final = """
     WHERE digest = ?1 AND collected_at IS NULL AND substr(uri, 1, length(?2)) = ?2
     ORDER BY id DESC LIMIT 1
 """
+
+BATCH: Final = 1000
+"""Artifacts that are read at once where there may be a million."""
+
+GIVEN: Final = "(SELECT value FROM json_each(?))"
 
 ROW_NUMBERS: Final = {
     "step": "SELECT id FROM artifacts WHERE step = ?",
@@ -107,6 +116,14 @@ class ArtifactTable:
             )
             raise NotFoundError(message)
         return _artifact(row)
+
+    def of_numbers(self, numbers: Sequence[int]) -> Iterator[ArtifactRecord]:
+        """Yield the artifacts with these ids, in this order; few at a time are in memory."""
+        for start in range(0, len(numbers), BATCH):
+            batch = numbers[start : start + BATCH]
+            rows = self.database.rows(f"{SELECT} WHERE id IN {GIVEN}", (json.dumps(list(batch)),))
+            found = {row[ID]: row for row in rows}
+            yield from (_artifact(found[number]) for number in batch)
 
     def newest(
         self,

@@ -15,6 +15,7 @@ import os
 import sqlite3
 import threading
 import time
+from array import array
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -156,6 +157,15 @@ class Database:
         """Return the first row that a query finds, if there is one."""
         found = self.rows(sql, values)
         return found[0] if found else None
+
+    def numbers(self, sql: str, values: Sequence[object] = ()) -> array[int]:
+        """Return the numbers that a query finds; a million of them take 8 MB."""
+        with self._lock:
+            cursor = self._execute(sql, values, None)
+            try:
+                return array("q", (number for (number,) in cursor))
+            except sqlite3.Error as cause:
+                raise failure(self.path, cause) from cause
 
     def _execute(self, sql: str, values: Sequence[object], about: str | None) -> sqlite3.Cursor:
         if self._broken or not (self._open or self._process == os.getpid()):

@@ -36,16 +36,6 @@ UPDATE: Final = """
     WHERE key = ?
 """
 
-# A metric that was logged lives on in its tracker; a model that was registered is where it was
-# stored, and so is whatever a third party's hook was given.
-CLAIMED: Final = """
-    SELECT DISTINCT artifacts.id
-    FROM deliveries JOIN artifacts USING (run_id, step, output)
-    WHERE is_debt = 1
-       OR (hook NOT IN ('store_artifact', 'log_metrics', 'log_parameters')
-           AND (status = 'done' OR waits_for IS NOT NULL))
-"""
-
 
 @frozen(eq=False)
 class DeliveryTable:
@@ -97,10 +87,6 @@ class DeliveryTable:
             owed = f"{SELECT} WHERE is_debt = 1 AND run_id = ? ORDER BY id"
             rows = self.database.rows(owed, (run_id,))
         return [_delivery(row) for row in rows]
-
-    def claimed(self) -> list[int]:
-        """Return the ids of the artifacts that something besides storing and logging needs."""
-        return [number for (number,) in self.database.rows(CLAIMED)]
 
 
 def _about(delivery: DeliveryRecord) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,6 +19,7 @@ from flowyml.metadata.leases import LeaseTable
 from flowyml.metadata.lineage import LineageTable
 from flowyml.metadata.references import References
 from flowyml.metadata.results import ResultTable
+from flowyml.metadata.retention import Garbage, Retention
 from flowyml.metadata.rows import (
     ArtifactRecord,
     DeliveryRecord,
@@ -59,6 +60,7 @@ class MetadataStore:
     _leases: LeaseTable
     _history: HistoryTable
     _results: ResultTable
+    _garbage: Garbage
     _clock: Callable[[], datetime]
 
     @classmethod
@@ -87,6 +89,7 @@ class MetadataStore:
             LeaseTable(database, clock),
             HistoryTable(database),
             ResultTable(database),
+            Garbage(database),
             clock,
         )
 
@@ -283,12 +286,24 @@ class MetadataStore:
         """Return the deliveries that a run, or that all runs together, still owe."""
         return self._deliveries.debts(run_id)
 
-    def claimed_artifacts(self) -> list[int]:
-        """Return the ids of artifacts that are registered, deployed, waited for or owed.
+    def collectable(
+        self, retention: Retention, *, roots: Iterable[str], in_use: Iterable[str]
+    ) -> Sequence[int]:
+        """Return the ids of the artifacts that may be deleted, the oldest first, one for each URI.
 
-        That is what the ledger of every stack says; a registry or a deployer may know of more.
+        What the ledger of any stack needs is none of them: what is registered, deployed, waited for
+        or owed, and what that was made from; nor is anything of a run that goes on.
+
+        Args:
+            retention: What else is kept.
+            roots: URIs of the stores that are cleared.
+            in_use: URIs and digests that a registry or a deployer needs besides.
         """
-        return self._deliveries.claimed()
+        return self._garbage.find(retention, self._clock(), roots, in_use)
+
+    def artifacts_of(self, ids: Sequence[int]) -> Iterator[ArtifactRecord]:
+        """Yield the artifacts with these ids, in this order; few at a time are in memory."""
+        return self._artifacts.of_numbers(ids)
 
     def acquire_lease(self, run_id: str, owner: str, seconds: float) -> bool:
         """Take a run for a while; False where another owner has it.

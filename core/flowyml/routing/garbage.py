@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Sequence
 
 from attrs import field, frozen
 
+from flowyml.metadata.retention import Retention
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import RunStatus
-from flowyml.routing.retention import Retention, collectable
 from flowyml.stacks.stack import Stack
 
 __all__ = ["Collector"]
-
-
-def _now() -> datetime:
-    return datetime.now(UTC)
 
 
 @frozen(eq=False)
@@ -29,16 +22,14 @@ class Collector:
         stack: Its stores are cleared; its registries and deployers say what they need.
         metadata: Knows every artifact, and what the ledgers of all stacks need.
         retention: What is kept although nothing needs it.
-        clock: Tells the time.
     """
 
     stack: Stack
     metadata: MetadataStore
     retention: Retention = field(factory=Retention)
-    clock: Callable[[], datetime] = _now
 
-    def find(self) -> list[ArtifactRecord]:
-        """Return the artifacts that may go, the oldest first; nothing is deleted.
+    def find(self) -> Sequence[int]:
+        """Return the ids of the artifacts that may go, the oldest first; nothing is deleted.
 
         What lies in a store of another stack is not among them.
 
@@ -46,36 +37,20 @@ class Collector:
             DeliveryError: A registry or a deployer does not answer. Nothing is collected without
                 knowing what they need.
         """
-        artifacts = self.metadata.artifacts()
-        protected = self._protected(artifacts)
-        uris = collectable(
-            artifacts, self._parents(protected), protected, self.retention, self.clock()
-        )
-        newest = {artifact.uri: artifact for artifact in reversed(artifacts)}
-        return [newest[uri] for uri in uris if self.stack.store_of_uri(uri) is not None]
+        roots = [self.stack.store_uri(store) for store in self.stack.stores]
+        return self.metadata.collectable(self.retention, roots=roots, in_use=set(self._served()))
 
     def collect(self) -> Iterator[ArtifactRecord]:
         """Delete what may go, and yield each artifact that is gone.
 
         Killed in between, it goes on where it was: what is deleted already is only recorded.
         """
-        for artifact in self.find():
+        for artifact in self.metadata.artifacts_of(self.find()):
             store = self.stack.store_of_uri(artifact.uri)
             if store is not None:
                 self.stack.hooks.delete_artifact(store, artifact.uri)
                 self.metadata.collect_artifact(artifact.uri)
                 yield artifact
-
-    def _protected(self, artifacts: Iterable[ArtifactRecord]) -> frozenset[int]:
-        running = {run.run_id for run in self.metadata.runs(status=RunStatus.RUNNING)}
-        addresses = frozenset(self._served())
-        return frozenset(self.metadata.claimed_artifacts()) | {
-            artifact.artifact_id
-            for artifact in artifacts
-            if artifact.run_id in running
-            or artifact.uri in addresses
-            or artifact.digest in addresses
-        }
 
     def _served(self) -> Iterator[str]:
         """Yield URIs and digests that a registry or a deployer of the stack knows."""
@@ -87,10 +62,3 @@ class Collector:
         for deployer in self.stack.of_role("model_deployer"):
             for deployment in hooks.list_deployments(deployer):
                 yield deployment.digest
-
-    def _parents(self, ids: Iterable[int]) -> Mapping[int, Collection[int]]:
-        parents: defaultdict[int, set[int]] = defaultdict(set)
-        for artifact_id in ids:
-            for edge in self.metadata.lineage(artifact_id):
-                parents[edge.child].add(edge.parent)
-        return parents
