@@ -12,8 +12,12 @@ from tests.tracking.deliveries import Deliveries, new_run
 
 
 @pytest.fixture(scope="session", autouse=True)
-def quiet_wandb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """Keep W&B's caches away from the user's own, and its processes away from the network."""
+def surroundings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep W&B's caches away from the user's own, and give a busy machine time.
+
+    Many tests start a process that imports MLflow. It is compiled once, not by each of them, and
+    its server may take longer for an answer than a user would wait.
+    """
     folder = str(tmp_path_factory.mktemp("wandb"))
     with pytest.MonkeyPatch.context() as patch:
         for name in ("WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR"):
@@ -22,6 +26,8 @@ def quiet_wandb(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
             patch.delenv(name, raising=False)
         for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME"):
             patch.delenv(name, raising=False)
+        patch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")
+        patch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
         yield
 
 

@@ -13,6 +13,8 @@ __all__ = ["start_mlflow"]
 def start_mlflow(folder: Path) -> ServerProcess:
     """Start MLflow with its database and its artifacts in a folder; it takes up to 20 seconds.
 
+    On a machine that does much else, and compiles MLflow first, it takes minutes.
+
     The names that begin with an underscore are how ``mlflow server`` tells its workers what to do;
     with them the application runs without the processes around it.
     """
@@ -35,6 +37,8 @@ def start_mlflow(folder: Path) -> ServerProcess:
             "_MLFLOW_SERVER_SERVE_ARTIFACTS": "true",
             "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
             "MLFLOW_DISABLE_TELEMETRY": "true",
+            # To compile all of MLflow takes a minute of a busy machine: once is enough.
+            "PYTHONDONTWRITEBYTECODE": "",
         },
-        seconds=120,
+        seconds=300,
     )

@@ -18,8 +18,8 @@ SETTINGS: Final = MappingProxyType({"WANDB_ERROR_REPORTING": "false", "WANDB_SIL
 
 SERVICE: Final = "WANDB_SERVICE"
 
-PATIENCE: Final = 30.0
-"""Seconds that W&B may take to open a run."""
+PATIENCE: Final = 90.0
+"""Seconds that W&B may take to open a run: its own limit. A busy machine needs half a minute."""
 
 FINISH_PATIENCE: Final = 120.0
 """Seconds that W&B may take to upload what is left at the end of a run."""
