@@ -217,6 +217,43 @@ def test_a_run_with_debts_is_incomplete(flowyml: Ask, project: Path, install: In
     assert "logged      there (experiment_tracker)\n" in paid.out
 
 
+LOCKED = """\
+import threading
+from pathlib import Path
+from flowyml import Pipeline, step
+from flowyml.core import Dataset
+
+
+@step(outputs=["lock"])
+def make():
+    return 1 if Path("calm").exists() else Dataset(threading.Lock(), format="json")
+
+
+pipeline = Pipeline("locked").add_step(make)
+"""
+
+
+def test_a_value_that_cannot_be_stored_fails_the_run(flowyml: Ask, project: Path) -> None:
+    """Exit code 1; `runs show` says what became of the step, and resuming runs it again."""
+    (project / "pipeline.py").write_text(LOCKED)
+
+    ran = flowyml("run", "pipeline.py")
+    (run,) = flowyml("runs", "list", "--status", "failed", "-o", "json").objects
+    shown = flowyml("runs", "show", run["run_id"]).out
+    (project / "calm").touch()
+    resumed = flowyml("resume", run["run_id"])
+
+    assert (ran.code, resumed.code) == (1, 0)
+    wanted = "step 'make', output 'lock': a _thread.lock cannot be stored as 'json'"
+    assert f"Error: {wanted}" in ran.err
+    assert "  not stored  a _thread.lock cannot be stored" in ran.out
+    assert "make  failed" in shown
+    assert f"make  {wanted}" in shown
+    assert "failed  1         not stored" in shown
+    assert f"`flowyml resume {run['run_id']}` runs make, once it can go through" in shown
+    assert "owe" not in ran.out + shown
+
+
 def test_an_interrupted_run_can_be_resumed(command: Ask, project: Path) -> None:
     """Ctrl-C ends it with 130; what was stored is not made again."""
     (project / "pipeline.py").write_text(cli_pipelines.INTERRUPTED)

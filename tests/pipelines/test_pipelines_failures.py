@@ -9,11 +9,14 @@ import threading
 from typing import Any
 
 import pytest
+from tests.pipelines.conftest import WriteFile
 
+import flowyml
 from flowyml import Metrics, Model, Pipeline, context, secret, step
 from flowyml.errors import StepError
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.result import RunResult
+from flowyml.pipelines.resume import resume
 from flowyml.pipelines.step import Retry, Step
 from flowyml.records import RunStatus, StepStatus
 
@@ -85,7 +88,7 @@ def test_a_failure_names_its_step_once() -> None:
 
     result = run(locked)
 
-    assert str(result.error).startswith("step 'locked', output 'locked': store_artifact by ")
+    assert str(result.error).startswith("step 'locked', output 'locked': a _thread.lock")
     assert str(result.error).count("step 'locked'") == 1
 
 
@@ -294,3 +297,46 @@ def test_a_step_within_its_timeout_is_done() -> None:
 
     assert result.outputs["quick"] == 1
     assert "ZeroDivisionError" in str(result.error)
+
+
+LENIENT = """\
+plugins:
+  artifact_store: { type: local }
+  artifact_routing:
+    default: { on_error: defer }
+"""
+
+
+@pytest.mark.filterwarnings("ignore::flowyml.serialization.PickleWarning")
+@pytest.mark.parametrize("config", ["", LENIENT], ids=["by default", "where storing is deferred"])
+@pytest.mark.parametrize("output", ["make", "make.call"], ids=["returned", "stored by call"])
+def test_a_value_that_nothing_can_store_fails_its_step(
+    config: str, output: str, write_file: WriteFile
+) -> None:
+    """No store will ever take it, so nothing is owed: resuming runs the step again."""
+    if config:
+        write_file("flowyml.yaml", config)
+    calls: list[object] = []
+
+    @step
+    def make() -> object:
+        calls.append(1)
+        value = threading.Lock() if len(calls) == 1 else {"a": 1}
+        if output == "make":
+            return value
+        flowyml.store_artifact(value, name="call")
+        return 1
+
+    pipeline = Pipeline("test").add_step(make)
+    failed = pipeline.run()
+
+    assert failed.status is RunStatus.FAILED
+    assert statuses(failed) == {"make": StepStatus.FAILED}
+    named = f"step 'make', output '{output}': a _thread.lock cannot be stored: cannot pickle"
+    assert named in str(failed.error)
+    assert "not stored (artifact_store): a _thread.lock" in str(failed)
+    assert "owed" not in str(failed)
+    again = resume(failed.run_id, pipeline=pipeline)
+    assert again.success
+    assert len(calls) == 2
+    assert again.deliveries[0].error is None

@@ -44,12 +44,20 @@ ARTIFACTS: Final = (
 )
 
 
+UNFINISHED: Final = {"failed", "pending", "running"}
+RESUMABLE: Final = {"failed", "incomplete", "interrupted"}
+
 MENDED: Final = "once it can go through: what the errors name is to be put right first."
+
+
+def _is_unstored(delivery: Object) -> bool:
+    """Whether storing it failed: nobody can pay that, its step has to run again."""
+    return bool(delivery["hook"] == "store_artifact")
 
 
 def _outcome(delivery: Object) -> str:
     if _is_debt(delivery) and delivery["error"]:
-        return "owed, see below"
+        return "not stored" if _is_unstored(delivery) else "owed, see below"
     return str(delivery["reason"] or delivery["reference"] or delivery["error"] or "-")
 
 
@@ -142,11 +150,17 @@ def _show_run(run: Object) -> None:
         table(run["deliveries"], DELIVERIES, title="Deliveries")
     owed = [delivery for delivery in run["deliveries"] if _is_debt(delivery)]
     for delivery in owed:
-        if delivery["error"]:
+        if delivery["error"] and not any(delivery["error"] in str(error) for error in errors):
             line()
             place = f"{delivery['step']}.{delivery['output']}"
-            facts([(f"{place} owes {delivery['hook']}", delivery["error"])])
-    if owed:
+            said = "is not stored" if _is_unstored(delivery) else f"owes {delivery['hook']}"
+            facts([(f"{place} {said}", delivery["error"])])
+    unfinished = [step["name"] for step in run["steps"] if step["status"] in UNFINISHED]
+    if unfinished and run["status"] in RESUMABLE:
+        line()
+        mended = f", {MENDED}" if any(errors) or owed else ""
+        line(f"`flowyml resume {run['run_id']}` runs {', '.join(unfinished)}{mended}")
+    elif owed:
         line()
         line(f"`flowyml resume {run['run_id']}` tries again what is owed, {MENDED}")
 

@@ -91,6 +91,9 @@ def _told(deliveries: Iterable[DeliveryRecord]) -> Iterator[tuple[str, str]]:
                 yield f"not {word}", delivery.reason or "skipped"
         else:
             why = delivery.error or delivery.reason or "not tried yet"
+            if delivery.hook == "store_artifact":  # nobody can pay that: its step runs again
+                yield f"not {word}", why
+                continue
             yield "owed", f"{delivery.hook} ({delivery.component}): {why}"
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from attrs import define, evolve, field
 
 from flowyml.artifacts import Artifact, Metrics, Model, Parameters
-from flowyml.errors import DeliveryError, PipelineError, StepError
+from flowyml.errors import DeliveryError, PipelineError, SerializationError, StepError
 from flowyml.routing.containers import Leaf, child_name, take_apart
 from flowyml.routing.curves import Gathering, Hooks, is_point
 
@@ -78,6 +78,7 @@ class Deliveries:
         Raises:
             StepError: The step is over, or the value is not what the annotation promises.
             DeliveryError: A delivery failed whose rule says ``on_error: fail``.
+            SerializationError: No format holds the value, or the one asked for does not.
         """
         if not self._open:
             message = (
@@ -125,7 +126,7 @@ class Deliveries:
         A thread that was given up may be in the middle of a delivery: it is not waited for.
         """
         self._open = False
-        with suppress(DeliveryError):  # it is in the ledger
+        with suppress(DeliveryError, SerializationError):  # it is in the ledger
             self._curves.flush_unless_busy()
 
 

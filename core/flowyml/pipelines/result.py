@@ -161,5 +161,7 @@ def _told(delivery: DeliveryRecord) -> str:
         return f"{said}: {delivery.reference or delivery.component}"
     if delivery.status is DeliveryStatus.SKIPPED:
         return f"not {said}: {delivery.reason or 'skipped'}"
-    owed = delivery.error or delivery.reason or "not tried yet"
-    return f"owed, not {said} ({delivery.component}): {owed.partition(chr(10))[0]}"
+    why = delivery.error or delivery.reason or "not tried yet"
+    # What is not stored cannot be paid: its step runs again.
+    owed = "" if delivery.hook == "store_artifact" else "owed, "
+    return f"{owed}not {said} ({delivery.component}): {why.partition(chr(10))[0]}"

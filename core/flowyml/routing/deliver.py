@@ -16,7 +16,7 @@ from operator import not_
 import attrs
 from attrs import define, field, frozen
 
-from flowyml.errors import DeliveryError
+from flowyml.errors import DeliveryError, SerializationError
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import DeliveryContext, DeliveryStatus, RunInfo, StepStatus
@@ -113,6 +113,7 @@ class Courier:
             DeliveryError: A delivery failed whose rule says ``on_error: fail``. Once the outputs
                 are stored the step's status is ``stored`` even so: what failed can be paid without
                 running the step again.
+            SerializationError: No format holds an output, or the one asked for does not.
         """
         parcels = [self._opening.open(step, leaf) for leaf in leaves]
         fresh = self._write_down(parcels)
@@ -141,6 +142,7 @@ class Courier:
 
         Raises:
             DeliveryError: A delivery failed whose rule says ``on_error: fail``.
+            SerializationError: No format holds the value, or the one asked for does not.
         """
         parcel = self._opening.open(step, leaf, hooks)
         fresh = self._write_down([parcel])
@@ -246,6 +248,11 @@ class Courier:
         call = _StoreCall(self.stack, self._storing, parcel)
         try:
             outcome = self._attempts.attempt(parcel, delivery, call, counted=counted)
+        except SerializationError as error:
+            # The value is at fault, not its store: waiting does not help, whatever a rule says.
+            begun = parcel.deliveries[delivery.key]
+            message = f"step {begun.step!r}, output {begun.output!r}: {begun.error}"
+            raise SerializationError(message) from error
         except Exception as error:
             if parcel.on_error[delivery.key] == "fail":
                 raise self._failed(parcel, delivery.key, error) from error
