@@ -70,6 +70,11 @@ class Problem:
     location: Location | None = None
     hint: str | None = None
 
+    @property
+    def position(self) -> tuple[int, int]:
+        """Line and column, to sort by; zeros where it stands nowhere."""
+        return (self.location.line, self.location.column) if self.location else (0, 0)
+
     def __str__(self) -> str:
         """Render on one line, with the hint on a line of its own."""
         place = f"{self.location}: " if self.location else ""

@@ -146,6 +146,49 @@ def test_each_stack_that_is_wrong_is_named(flowyml: Ask, file: Path) -> None:
     assert [stack["status"] for stack in listed] == ["ok", "failed"]
 
 
+def test_a_file_that_is_wrong_is_json_as_well(flowyml: Ask, file: Path) -> None:
+    """Every problem of it with line and column, at once, and the exit code 2."""
+    file.write_text("stack: {}\nstacks:\n  a: [1]\nactive_stack: b\n")
+
+    answer = flowyml("stack", "validate", "-o", "json")
+
+    assert answer.code == 2
+    (check,) = answer.objects
+    assert (check["name"], check["status"]) == (None, "failed")
+    places = [(problem["line"], problem["column"]) for problem in check["problems"]]
+    assert places == [(1, 1), (3, 6), (4, 15)]
+    assert check["problems"][0] == {
+        "file": "flowyml.yaml",
+        "line": 1,
+        "column": 1,
+        "message": "unknown key 'stack'",
+        "hint": "did you mean 'stacks'?",
+    }
+    assert flowyml("stack", "validate").err.count("flowyml.yaml:") == 3
+
+
+def test_what_is_no_yaml_is_json_as_well(flowyml: Ask, file: Path) -> None:
+    """With the place where it stops to be YAML."""
+    file.write_text("stacks: [\n")
+
+    answer = flowyml("stack", "validate", "-o", "json")
+
+    assert answer.code == 2
+    assert answer.objects[0]["problems"][0]["line"] == 2
+
+
+def test_an_active_stack_that_is_not_there_is_found(flowyml: Ask, file: Path) -> None:
+    """Also where every stack is well."""
+    file.write_text(file.read_text().replace("active_stack: first", "active_stack: third"))
+
+    answer = flowyml("stack", "validate", "-o", "json")
+
+    assert answer.code == 2
+    assert [check["name"] for check in answer.objects] == [None, "first", "second"]
+    assert "there is no stack 'third'" in answer.objects[0]["error"]
+    assert flowyml("stack", "validate").out == "STACK   STATUS\nfirst   ok\nsecond  ok\n"
+
+
 @pytest.mark.usefixtures("tracker")
 def test_a_secret_is_never_shown(
     flowyml: Ask, project: Path, monkeypatch: pytest.MonkeyPatch

@@ -192,6 +192,39 @@ def test_all_problems_of_a_stack_are_told_at_once(build: Build) -> None:
     assert places == [f"flowyml.yaml:{place}" for place in expected.split()]
 
 
+def test_all_mistakes_of_the_top_level_are_told_at_once(project: Project) -> None:
+    """Keys, names of stacks, what stands there twice, the active stack and the pipelines."""
+    assert project.config
+    project.config.write_text(
+        "stackss: {}\n"
+        "stacks:\n"
+        "  a: [1]\n"
+        '  "a b/..": {}\n'
+        "  b: { cache: true, cache: false }\n"
+        "  b: {}\n"
+        "active_stack: c\n"
+        "pipelines: [x]\n"
+        "other: 1\n"
+    )
+    with pytest.raises(ConfigurationError) as caught:
+        Configuration.read(project)
+    places = [str(problem.location) for problem in caught.value.problems]
+    expected = "1:1 3:6 4:3 5:21 6:3 7:15 8:12 9:1"
+    assert places == [f"flowyml.yaml:{place}" for place in expected.split()]
+
+
+@pytest.mark.parametrize(
+    "name",
+    ['"a b/.."', "1", "null", "true", '".."', '""', '"-a"', '" a"', '"a  b"', '"a\\n"', "a,b"],
+)
+def test_a_name_that_is_no_stacks_is_refused(project: Project, name: str) -> None:
+    """What could be taken for a path, for an option or for another value of YAML."""
+    assert project.config
+    project.config.write_text(f"stacks:\n  good: {{}}\n  {name}: {{}}\n")
+    with pytest.raises(ConfigurationError, match=r"^flowyml\.yaml:3:3: .* cannot name a stack\n"):
+        Configuration.read(project)
+
+
 def test_only_the_stack_that_is_built_is_looked_into(build: Build) -> None:
     """Mistakes in another stack wait until it is used."""
     text = "stacks:\n  good: {}\n  bad: { artifact_store: { type: gsc, token: ${UNSET_HERE} } }\n"

@@ -91,6 +91,7 @@ def test_the_documented_layout_needs_no_parser() -> None:
         "stacks: {}\n",
         "stacks:\n  a: text\n",
         "stacks:\n  a: [1\n",
+        "stacks:\n  a:\n  null:\n",
         "stcks:\n  a:\n",
     ],
 )

@@ -13,7 +13,6 @@ from flowyml.cli import columns
 from flowyml.cli.options import Output, configured, output_format, stacked
 from flowyml.cli.program import Commands
 from flowyml.cli.screen import Column, complain, facts, line, listing, table
-from flowyml.errors import FlowyMLError
 
 if TYPE_CHECKING:
     from flowyml.plugins.components import Component
@@ -44,7 +43,6 @@ RULES: Final = (
 VALIDATED: Final = (
     columns.text("stack", "name"),
     columns.status(),
-    columns.text("problem", "error"),
 )
 
 CHECKS: Final = (
@@ -133,20 +131,19 @@ def validate(*, name: str | None, output: Output) -> int:
 
     Exits with 2 when something is wrong.
     """
+    from flowyml.cli.validation import checked_stacks, explained
     from flowyml.plugins.discovery import installed, warn_of_misfits
-    from flowyml.stacks.active import configuration
 
-    names = [name] if name else list(configuration().stack_names)
-    checked = [_validated(each) for each in names]
+    checked = checked_stacks(name)
     failed = [check for check in checked if check["error"]]
     if not failed:
         warn_of_misfits(installed())
     if output == "json":
         listing(checked, VALIDATED, output, empty="")
     elif whole := [check for check in checked if not check["error"]]:
-        table(whole, VALIDATED[:2])
+        table(whole, VALIDATED)
     for check in failed if output == "table" else ():
-        complain(f"Error: the stack {check['name']!r}: {check['error']}")
+        complain(f"Error: {explained(check)}")
     return 2 if failed else 0
 
 
@@ -215,17 +212,6 @@ def _written(rule: Any) -> dict[str, Any]:
         for a in attrs.fields(type(rule))
         if (value := getattr(rule, a.name)) is not None
     }
-
-
-def _validated(name: str) -> dict[str, Any]:
-    from flowyml.stacks.active import configuration
-
-    problem = None
-    try:
-        configuration().build(name)
-    except FlowyMLError as error:
-        problem = str(error)
-    return {"name": name, "status": "failed" if problem else "ok", "error": problem}
 
 
 def _diagnosis(name: str, type_: str, component: Component) -> list[dict[str, Any]]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Mapping
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -82,7 +83,7 @@ class _Builder:
         trust = self._trust()
         cache = self._setting("cache", bool, default=False)
         if self.structurer.problems:
-            raise ConfigurationError(*sorted(self.structurer.problems, key=_position))
+            raise ConfigurationError(*sorted(self.structurer.problems, key=attrgetter("position")))
         return Stack(
             name=self.name,
             components={member.name: member.component for member in self._completed()},
@@ -284,7 +285,3 @@ def _below(node: Node, *keys: str) -> Node:
         below = node.get(key) if isinstance(node, MappingNode) else None
         node = below or node
     return node
-
-
-def _position(problem: Problem) -> tuple[int, int]:
-    return (problem.location.line, problem.location.column) if problem.location else (0, 0)

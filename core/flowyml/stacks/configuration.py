@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Container, Mapping
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING, Final, TypeVar
 
 from attrs import define, field
@@ -45,6 +46,7 @@ class Configuration:
 
     project: Project
     text: str | None = field(default=None, repr=False)
+    _repeated: list[Problem] = field(factory=list, init=False, repr=False)
 
     @classmethod
     def read(cls, project: Project) -> Configuration:
@@ -57,8 +59,23 @@ class Configuration:
             return cls(project)
         made = cls(project, read_text(project.config, shown_path(project.config)))
         if made._glance is None:
-            _ = made._stacks
+            try:
+                _ = made._stacks
+            except ConfigurationError:
+                raise ConfigurationError(*made.problems) from None
         return made
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """All that is wrong with the file above its stacks, in its order."""
+        sections = (lambda: self._stacks, lambda: self.active_stack, lambda: self.pipelines)
+        found: list[Problem] = []
+        for look in sections:
+            try:
+                look()
+            except ConfigurationError as error:
+                found += error.problems
+        return tuple(sorted(dict.fromkeys(found), key=attrgetter("position")))
 
     @cached_property
     def document(self) -> MappingNode | None:
@@ -67,14 +84,18 @@ class Configuration:
 
         if self.text is None or self.project.config is None:
             return None
-        return parse_mapping(self.text, shown_path(self.project.config))
+        return parse_mapping(self.text, shown_path(self.project.config), self._repeated)
 
     @property
     def stack_names(self) -> tuple[str, ...]:
         """Names of the stacks, in the order of the file; the built-in one where there is none."""
         if self.text is None:
             return (BUILTIN_STACK,)
-        return self._glance.stack_names if self._glance else tuple(self._stacks)
+        if self._glance:
+            return self._glance.stack_names
+        from flowyml.stacks.sections import stack_names  # noqa: PLC0415
+
+        return stack_names(self.document) if self.document else ()
 
     @property
     def active_stack(self) -> str | None:
@@ -155,7 +176,9 @@ class Configuration:
     def _stacks(self) -> Mapping[str, MappingNode]:
         from flowyml.stacks.sections import stack_nodes  # noqa: PLC0415
 
-        return stack_nodes(self.document) if self.document else {}
+        if self.document is None:
+            return {}
+        return stack_nodes(self.document, also=self._repeated)
 
     def _section(self, name: str) -> Node | None:
         return self.document.get(name) if self.document else None

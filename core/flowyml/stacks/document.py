@@ -38,13 +38,19 @@ _TAGS = {
 }
 
 
-def parse_mapping(text: str, shown: str) -> MappingNode:
+def parse_mapping(text: str, shown: str, repeated: list[Problem] | None = None) -> MappingNode:
     """Return the tree of a text that has to be a mapping.
+
+    Args:
+        text: The text.
+        shown: The file as errors name it.
+        repeated: Gets a problem for each key that stands there again, the first of them is taken;
+            without it such a key is an error.
 
     Raises:
         ConfigurationError: The text is not YAML, is empty, or is anything but a mapping.
     """
-    root = parse(text, shown)
+    root = parse(text, shown, repeated)
     if root is None or root.says_nothing:
         message = "the file is empty"
         hint = "`flowyml init` writes one; without a file the built-in stack is used"
@@ -55,22 +61,30 @@ def parse_mapping(text: str, shown: str) -> MappingNode:
     return root
 
 
-def parse(text: str, shown: str) -> Node | None:
+def parse(text: str, shown: str, repeated: list[Problem] | None = None) -> Node | None:
     """Return the tree of a text; None where there is nothing but comments.
 
     Args:
         text: The text.
         shown: The file as errors name it.
+        repeated: As for `parse_mapping`.
 
     Raises:
         ConfigurationError: The text is not YAML, or not the plain kind that we take.
     """
     veil = Veil.over(text)
     reader = YAML(typ="safe", pure=True)
+    reading = _Reader(shown, veil, iter(reader.parse(veil.hide(text))))
     try:
-        return _Reader(shown, veil, iter(reader.parse(veil.hide(text)))).document()
+        root = reading.document()
     except YAMLError as cause:
         problem = _syntax_problem(cause, shown, veil, text)
+    else:
+        if reading.repeated and repeated is None:
+            raise ConfigurationError(*reading.repeated)
+        if repeated is not None:
+            repeated += reading.repeated
+        return root
     raise ConfigurationError(problem)
 
 
@@ -98,6 +112,7 @@ class _Reader:
     veil: Veil
     events: Iterator[Any]
     anchors: dict[str, Node] = field(factory=dict)
+    repeated: list[Problem] = field(factory=list)
 
     def document(self) -> Node | None:
         """Read the only document."""
@@ -179,7 +194,7 @@ class _Reader:
                 message = (
                     f"the key {key.text!r} stands here a second time (first: line {first.line})"
                 )
-                raise ConfigurationError(Problem(message, key.location))
+                self.repeated.append(Problem(message, key.location))
             else:
                 entries[key.text] = Entry(key, value)
         for entry in merged:

@@ -107,7 +107,8 @@ def _named(levels: _Levels) -> Glance | None:
     active = root.get("active_stack")
     bodies = [value for value in levels.stacks.values() if value and not value.startswith("{")]
     nameless = "active_stack" in root and not (active and _NAME.fullmatch(active))
-    if inline or bodies or nameless or (active or "").lower() in _NO_TEXT:
+    no_texts = _NO_TEXT.intersection(name.lower() for name in (active or "", *levels.stacks))
+    if inline or bodies or nameless or no_texts:
         return None
     names = tuple(names)
     known = active is None or active == "local" or active in names

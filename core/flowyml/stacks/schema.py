@@ -39,6 +39,7 @@ def json_schema(catalog: Catalog | None = None) -> Schema:
                 "description": "The stacks by name.",
                 "type": "object",
                 "minProperties": 1,
+                "propertyNames": {"pattern": r"^[^\s/\\.-][^/\\]*$"},
                 "additionalProperties": _to("stack"),
             },
             "plugins": {"description": "The only stack, named default.", **_to("stack")},
