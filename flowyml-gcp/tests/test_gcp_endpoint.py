@@ -7,12 +7,14 @@ from collections.abc import Callable
 import attrs
 import grpc
 import pytest
+from google.cloud.aiplatform_v1 import types
 from tests.servers.vertex import VertexServer
 from tests.servers.vertex_state import Fault
 
 from flowyml.errors import DeliveryError
 from flowyml.records import DeliveryContext, ModelVersion, Registration
 from flowyml_gcp.deployer import VertexEndpoint
+from flowyml_gcp.names import endpoint_id
 from flowyml_gcp.registry import VertexModelRegistry
 
 Deliveries = Callable[[str], DeliveryContext]
@@ -128,6 +130,38 @@ def test_a_slow_deployment_is_waited_for_again(
     assert late.value.transient
     assert deployer.deploy_model(version, "scoring", delivery("deploy")).status == "serving"
     assert vertex.state.calls.count("DeployModel") == 2
+
+
+def test_an_endpoint_that_is_made_meanwhile_is_waited_for(
+    deployer: VertexEndpoint, model: Models, delivery: Deliveries, vertex: VertexServer
+) -> None:
+    """Vertex AI refuses to make it twice, and has it only when the other operation is done."""
+    endpoint = types.Endpoint(display_name="scoring", labels={"managed-by": "flowyml"})
+    request = types.CreateEndpointRequest(
+        parent=deployer.parent, endpoint_id=endpoint_id("scoring"), endpoint=endpoint
+    )
+    vertex.state.meanwhile["CreateEndpoint"] = lambda: vertex.state.answer(
+        "CreateEndpoint", request
+    )
+    deployed = deployer.deploy_model(model("1.0.0", 42.0), "scoring", delivery("deploy"))
+    assert deployer.list_deployments() == [attrs.evolve(deployed, key=None)]
+
+
+def test_two_deployments_at_once_leave_one(
+    deployer: VertexEndpoint, model: Models, delivery: Deliveries, vertex: VertexServer
+) -> None:
+    """The one that took over serves; the other is told, and may be tried again."""
+    first, second, third = (model(f"{n}.0.0", float(n)) for n in (1, 2, 3))
+    deployer.deploy_model(first, "scoring", delivery("first"))
+    other = attrs.evolve(deployer)
+    vertex.state.meanwhile["UndeployModel"] = lambda: other.deploy_model(
+        third, "scoring", delivery("third")
+    )
+    with pytest.raises(DeliveryError, match="another deployment took over") as told:
+        deployer.deploy_model(second, "scoring", delivery("second"))
+    assert told.value.transient
+    assert [one.version for one in deployer.list_deployments()] == ["3.0.0"]
+    assert deployer.predict("scoring", [[1]]) == [3.0]
 
 
 def test_a_changed_digest_is_not_deployed(

@@ -53,6 +53,38 @@ def test_a_further_version_belongs_to_the_same_model(
     assert registry.get_model("nobody", None) is None
 
 
+def test_a_model_that_is_made_meanwhile_gets_a_further_version(
+    registry: VertexModelRegistry,
+    registration: Registrations,
+    delivery: Deliveries,
+    vertex: VertexServer,
+) -> None:
+    """Vertex AI makes no model twice, so the one that comes later adds to it."""
+    other = attrs.evolve(registry)
+    vertex.state.meanwhile["UploadModel"] = lambda: other.register_model(
+        registration("1.0.0"), delivery("one")
+    )
+    made = registry.register_model(registration("2.0.0", answer=7.0), delivery("two"))
+    assert made.version == "2.0.0"
+    assert [found.version for found in registry.list_models("fraud_detector")] == ["2.0.0", "1.0.0"]
+
+
+def test_a_version_that_is_taken_meanwhile_is_refused(
+    registry: VertexModelRegistry,
+    registration: Registrations,
+    delivery: Deliveries,
+    vertex: VertexServer,
+) -> None:
+    """With both digests, as where it was taken long before."""
+    other = attrs.evolve(registry)
+    vertex.state.meanwhile["UploadModel"] = lambda: other.register_model(
+        registration("1.0.0"), delivery("one")
+    )
+    with pytest.raises(DeliveryError, match="registered in Vertex AI already") as refused:
+        registry.register_model(registration("1.0.0", answer=7.0), delivery("two"))
+    assert not refused.value.transient
+
+
 def test_the_registry_counts_where_the_user_does_not(
     registry: VertexModelRegistry, registration: Registrations, delivery: Deliveries
 ) -> None:

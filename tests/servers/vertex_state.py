@@ -168,11 +168,13 @@ class VertexState:
         storage_url: Address of the Cloud Storage emulator.
         calls: Names of the RPCs so far.
         faults: Failures to come; each is used up by its call.
+        meanwhile: What another process does right before the next call of an RPC.
     """
 
     storage_url: str = ""
     calls: list[str] = field(factory=list)
     faults: list[Fault] = field(factory=list)
+    meanwhile: dict[str, Callable[[], object]] = field(factory=dict)
     models: dict[str, list[types.Model]] = field(factory=dict)
     endpoints: dict[str, types.Endpoint] = field(factory=dict)
     operations: dict[str, _Operation] = field(factory=dict)
@@ -183,6 +185,7 @@ class VertexState:
 
     def answer(self, call: str, request: Any) -> Any:
         """Carry out one call, and the failure that waits for it."""
+        self.meanwhile.pop(call, lambda: None)()
         with self.lock:
             self.calls.append(call)
             fault = next((one for one in self.faults if one.call == call), None)
@@ -236,6 +239,10 @@ class VertexState:
             done.response.Pack(_raw(operation.finish()))
         return done
 
+    def _under_way(self) -> set[str]:
+        """Return what the operations that are not done yet will make: nobody else may."""
+        return {one.holds for one in self.operations.values() if one.done is None}
+
     # ── models ──
 
     def UploadModel(self, request: Any) -> operations_pb2.Operation:  # noqa: N802
@@ -252,14 +259,15 @@ class VertexState:
             if request.model_id:
                 _match(MODEL_ID, identifier, "model_id")
             name = f"{request.parent}/models/{identifier}"
-            if name in self.models:
+            if name in self.models.keys() | self._under_way():
                 raise VertexStatus(Code.ALREADY_EXISTS, f"Model {name} already exists.")
         taken = {alias for one in self.models.get(name, ()) for alias in one.version_aliases}
         for alias in model.version_aliases:
             _match(ALIAS, alias, "version alias")
             if alias in taken:
                 raise VertexStatus(Code.ALREADY_EXISTS, f"alias {alias!r} is taken")
-        return self._begin(name, lambda: self._add_version(name, model))
+        holds = "" if request.parent_model else name
+        return self._begin(name, lambda: self._add_version(name, model), holds=holds)
 
     def _check_model(self, model: types.Model) -> None:
         _require(model.display_name, "model.display_name")
@@ -380,7 +388,7 @@ class VertexState:
         _check_labels(request.endpoint.labels)
         endpoint = types.Endpoint(request.endpoint)
         endpoint.name = f"{request.parent}/endpoints/{request.endpoint_id or _number()}"
-        if endpoint.name in self.endpoints:
+        if endpoint.name in self.endpoints.keys() | self._under_way():
             raise VertexStatus(Code.ALREADY_EXISTS, f"Endpoint {endpoint.name} already exists.")
         endpoint.create_time = _now()
 
@@ -388,7 +396,7 @@ class VertexState:
             self.endpoints[endpoint.name] = endpoint
             return endpoint
 
-        return self._begin(endpoint.name, finish)
+        return self._begin(endpoint.name, finish, holds=endpoint.name)
 
     def _endpoint(self, name: str) -> types.Endpoint:
         if name not in self.endpoints:
@@ -445,9 +453,7 @@ class VertexState:
         if deployed.id:
             _match(DEPLOYED_ID, deployed.id, "deployed_model.id")
         deployed.id = deployed.id or _number()
-        under_way = {one.holds for one in self.operations.values() if one.done is None}
-        taken = {one.id for one in endpoint.deployed_models} | under_way
-        if deployed.id in taken:
+        if deployed.id in {one.id for one in endpoint.deployed_models} | self._under_way():
             message = f"DeployedModel {deployed.id} already exists."
             raise VertexStatus(Code.ALREADY_EXISTS, message)
         deployed.model = model.name
@@ -486,7 +492,9 @@ class VertexState:
             raise VertexStatus(Code.FAILED_PRECONDITION, "the model has traffic")
 
         def finish() -> types.UndeployModelResponse:
-            endpoint.deployed_models = left
+            endpoint.deployed_models = [
+                one for one in endpoint.deployed_models if one.id != request.deployed_model_id
+            ]
             remaining = {
                 key: share
                 for key, share in endpoint.traffic_split.items()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import cached_property
 from typing import Any, ClassVar, Final
 
@@ -131,11 +132,14 @@ class VertexEndpoint(VertexComponent, ModelDeployer):
         }
         from google.api_core.exceptions import Conflict
 
+        doing = f"make the endpoint {endpoint!r}"
         try:
             operation = self.endpoints.create_endpoint(request=request)
-        except Conflict:
-            return self._resource(endpoint)
-        self.wait(operation, f"make the endpoint {endpoint!r}")
+        except Conflict:  # another process is making it, or has just made it
+            name = f"{self.parent}/endpoints/{request['endpoint_id']}"
+            self.wait_for_others(self.endpoints, name, doing)
+        else:
+            self.wait(operation, doing)
         return self._resource(endpoint)
 
     def _deploy(self, model: ModelVersion, resource: Any, identifier: str) -> None:
@@ -180,16 +184,26 @@ class VertexEndpoint(VertexComponent, ModelDeployer):
         return {"0": self.traffic_split, main: ALL_TRAFFIC - self.traffic_split}
 
     def _take_away_idle(self, resource: Any) -> None:
-        """Undeploy what has no traffic any more; it costs as much as what has."""
+        """Undeploy what has no traffic any more; it costs as much as what has.
+
+        The request leaves the traffic as it is: another process may have moved it meanwhile.
+        """
         split = dict(resource.traffic_split)
         for idle in [one for one in resource.deployed_models if not split.get(one.id)]:
-            request = {
-                "endpoint": resource.name,
-                "deployed_model_id": idle.id,
-                "traffic_split": split,
-            }
+            self._undeploy(resource, idle, {})
+
+    def _undeploy(self, resource: Any, going: Any, split: dict[str, int]) -> None:
+        """Undeploy one model; none where another process has done it."""
+        from google.api_core.exceptions import NotFound
+
+        request = {
+            "endpoint": resource.name,
+            "deployed_model_id": going.id,
+            "traffic_split": split,
+        }
+        with suppress(NotFound):
             operation = self.endpoints.undeploy_model(request=request)
-            self.wait(operation, f"undeploy {idle.display_name} from {resource.display_name!r}")
+            self.wait(operation, f"undeploy {going.display_name} from {resource.display_name!r}")
 
     @hookimpl
     def undeploy_model(self, endpoint: str) -> bool:
@@ -202,14 +216,7 @@ class VertexEndpoint(VertexComponent, ModelDeployer):
         left = list(self._resource(endpoint).deployed_models)
         while left:
             going = left.pop()
-            split = {left[0].id: ALL_TRAFFIC} if left else {}
-            request = {
-                "endpoint": resource.name,
-                "deployed_model_id": going.id,
-                "traffic_split": split,
-            }
-            operation = self.endpoints.undeploy_model(request=request)
-            self.wait(operation, f"undeploy {going.display_name} from {endpoint!r}")
+            self._undeploy(resource, going, {left[0].id: ALL_TRAFFIC} if left else {})
         operation = self.endpoints.delete_endpoint(request={"name": resource.name})
         self.wait(operation, f"delete the endpoint {endpoint!r}")
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, ClassVar, Final
 
 from attrs import define
@@ -30,6 +31,9 @@ TYPE: Final = "vertex_model_registry"
 LONGEST_NAME: Final = 128
 LONGEST_DESCRIPTION: Final = 4000
 
+MOST_TRIES: Final = 8
+"""How often a registration looks again at what another process made meanwhile."""
+
 
 @define(slots=False)
 class VertexModelRegistry(VertexComponent, ModelRegistry):
@@ -45,21 +49,22 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
     @hookimpl
     def register_model(self, registration: Registration, context: DeliveryContext) -> ModelVersion:
         """Find what this delivery made before, else upload a version."""
-        _check_name(registration.name)
-        name = self._name(registration.name)
-        self.wait_for_others(self.models, name, f"register {registration.name!r}")
-        if found := self._registered(registration, context):
-            return found
-        upload = self._upload(registration, context)
         from google.api_core.exceptions import Conflict
 
-        try:
-            operation = self.models.upload_model(request=upload)
-        except Conflict as cause:  # another process was faster with this name or version
-            message = f"{registration.name!r} is being registered by somebody else: {cause.message}"
-            raise DeliveryError(message, transient=True) from cause
-        done = self.wait(operation, f"register {registration.name!r}")
-        return self._settled(registration, context, f"{name}@{done.model_version_id}")
+        _check_name(registration.name)
+        name, doing = self._name(registration.name), f"register {registration.name!r}"
+        for _ in range(MOST_TRIES):
+            self.wait_for_others(self.models, name, doing)
+            if found := self._registered(registration, context):
+                return found
+            try:
+                operation = self.models.upload_model(request=self._upload(registration, context))
+            except Conflict:  # another process was faster with this name or version
+                continue
+            done = self.wait(operation, doing)
+            return self._settled(registration, context, f"{name}@{done.model_version_id}")
+        message = f"others keep registering versions of {registration.name!r} in Vertex AI"
+        raise DeliveryError(message, transient=True)
 
     def _settled(
         self, registration: Registration, context: DeliveryContext, resource: str
@@ -72,14 +77,17 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
         Raises:
             DeliveryError: Another process was faster, with another model.
         """
+        from google.api_core.exceptions import NotFound
+
         name, what = self._name(registration.name), f"register {registration.name!r}"
         self.wait_for_others(self.models, name, what)
         labels = _labels(registration, context)
         label = "flowyml-version" if registration.version else "flowyml-key"
         first = min(self._versions(name, f'labels.{label}="{labels[label]}"'), key=_count)
         if first.registry_id != resource:
-            operation = self.models.delete_model_version(request={"name": resource})
-            self.wait(operation, f"give up {resource}")
+            with suppress(NotFound):  # another process does the same delivery
+                operation = self.models.delete_model_version(request={"name": resource})
+                self.wait(operation, f"give up {resource}")
         if registration.version and first.version != registration.version:  # the later one had it
             alias = version_alias(registration.version)
             self.models.merge_version_aliases(
