@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import attrs
@@ -26,6 +27,7 @@ from flowyml_aws.variants import DataCapture, Serverless
 
 ENDPOINT = "fraud_service"
 ROWS = [[1.0], [2.0]]
+TAGS = {"flowyml:endpoint": ENDPOINT, "flowyml:key": "key-2"}
 
 
 def registered(
@@ -202,7 +204,7 @@ class TestDeploying:
 
 
 class TestTwoAtOnce:
-    """Another process does the same delivery, between the look at the endpoint and the change."""
+    """Another process deploys there too, between the look at the endpoint and the change."""
 
     @staticmethod
     def overtake(deployer: SageMakerEndpoint, operation: str, deploy: Callable[[], object]) -> None:
@@ -274,6 +276,68 @@ class TestTwoAtOnce:
         assert deployer.predict(ENDPOINT, ROWS) == pytest.approx([3.0, 6.0])
         assert deployer.list_deployments() == [deployment]
         assert made(deployer) == (1, 1, 1)
+
+    def test_what_was_just_made_is_swept_meanwhile(
+        self, deployer: SageMakerEndpoint, model: ModelVersion, other: ModelVersion
+    ) -> None:
+        """Another deployment takes away what does not serve yet, and it is made again."""
+        deployer.deploy_model(model, ENDPOINT, a_context())
+        twin = attrs.evolve(deployer).reading(deployer.store)
+        self.overtake(
+            deployer,
+            "UpdateEndpoint",
+            lambda: twin.deploy_model(model, ENDPOINT, a_context("key-3")),
+        )
+
+        deployment = deployer.deploy_model(other, ENDPOINT, a_context("key-2"))
+        assert deployer.list_deployments() == [deployment]
+        assert deployer.predict(ENDPOINT, ROWS) == pytest.approx([3.0, 6.0])
+        assert made(deployer) == (1, 1, 1)
+
+    def test_another_deployment_takes_the_endpoint_over(
+        self,
+        deployer: SageMakerEndpoint,
+        model: ModelVersion,
+        other: ModelVersion,
+        sagemaker: SageMakerServer,
+    ) -> None:
+        """What it serves is left alone, and whoever waited in vain is told."""
+        twin = attrs.evolve(deployer).reading(deployer.store)
+        sagemaker.steer(hold="CreateEndpoint")
+        with ThreadPoolExecutor(1) as thread:
+            waiting = thread.submit(deployer.deploy_model, model, ENDPOINT, a_context())
+            while not sagemaker.holds():
+                assert not waiting.done()
+            deployment = twin.deploy_model(other, ENDPOINT, a_context("key-2"))
+            sagemaker.steer(hold=None)
+            with pytest.raises(DeliveryError, match="another deployment took") as told:
+                waiting.result()
+        assert told.value.transient
+        assert twin.list_deployments() == [deployment]
+        assert twin.predict(ENDPOINT, ROWS) == pytest.approx([3.0, 6.0])
+        assert made(twin) == (1, 1, 1)
+
+    def test_nothing_is_swept_while_another_deployment_is_at_work(
+        self, deployer: SageMakerEndpoint, model: ModelVersion, other: ModelVersion
+    ) -> None:
+        """What looks unused may be what the other one is about to serve."""
+        deployer.deploy_model(model, ENDPOINT, a_context())
+        twin = attrs.evolve(deployer).reading(deployer.store)
+        config = twin._make_config(
+            other, twin._make_model(other, twin._verified(other), ENDPOINT, TAGS), ENDPOINT, TAGS
+        )
+        self.overtake(
+            deployer,
+            "ListModels",
+            lambda: twin.client.update_endpoint(
+                EndpointName=resource_name(ENDPOINT), EndpointConfigName=config
+            ),
+        )
+
+        deployer.deploy_model(model, ENDPOINT, a_context())
+        assert made(deployer) == (2, 2, 1)
+        twin.endpoints.settled(resource_name(ENDPOINT))
+        assert twin.predict(ENDPOINT, ROWS) == pytest.approx([3.0, 6.0])
 
 
 class TestFailing:

@@ -31,6 +31,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
+import attrs
 from attrs import define, field
 from tests.servers import sagemaker_jobs
 from tests.servers.sagemaker import CONTROL
@@ -61,19 +62,30 @@ class Script:
     when: str = "after"
     calls: list[str] = field(factory=list)
     held: bool = False
-    _released: threading.Event = field(factory=threading.Event)
+    _changed: threading.Condition = field(factory=threading.Condition)
+    _resets: int = 0
 
     def update(self, changes: dict[str, Any]) -> None:
-        for name, value in changes.items():
-            setattr(self, name, value)
-        self.held = False
-        self._released.set()
-        self._released = threading.Event()
+        with self._changed:
+            for name, value in changes.items():
+                setattr(self, name, value)
+            self.held = False
+            self._changed.notify_all()
 
-    def wait(self, operation: str, when: str) -> None:
-        if self.hold == operation and self.when == when:
-            self.held = True
-            self._released.wait(60)
+    def reset(self) -> None:
+        """Begin anew; what is held back is never carried out."""
+        with self._changed:
+            self._resets += 1
+        self.update(attrs.asdict(Script(), filter=lambda field, _: not field.name.startswith("_")))
+
+    def passes(self, operation: str, when: str) -> bool:
+        """Hold an operation back for as long as the test wants; tell whether it may go on."""
+        with self._changed:
+            resets = self._resets
+            if self.hold == operation and self.when == when:
+                self.held = True
+                self._changed.wait_for(lambda: self.hold != operation, 60)
+            return resets == self._resets
 
     def next_failure(self) -> str | None:
         return self.failures.pop(0) if self.failures else None
@@ -89,6 +101,9 @@ class Change:
 
 
 SCRIPT = Script()
+ONE_BY_ONE = threading.RLock()
+"""Moto looks and then changes, as if nobody else did; SageMaker decides between two that ask."""
+
 CHANGES: dict[str, Change] = {}
 ORIGINAL: dict[str, Any] = {}
 BACKEND: dict[str, Callable[..., Any]] = {}
@@ -208,18 +223,9 @@ def add_tags(backend: Any, arn: str, tags: list[dict[str, str]]) -> list[dict[st
 # ─── model packages ─────────────────────────────────────────────────────────────────────────────
 
 
-COUNTING = threading.Lock()
-
-
 @backend_method
 def create_model_package(backend: Any, **fields: Any) -> str:
-    """Keep the limits, give no number twice, and give the same package for the same token."""
-    with COUNTING:
-        return counted_model_package(backend, **fields)
-
-
-def counted_model_package(backend: Any, **fields: Any) -> str:
-    """Make a package, while nobody else makes one."""
+    """Keep the limits, and give the same package for the same token."""
     for package in backend.model_packages.values():
         if fields["client_token"] and package.client_token == fields["client_token"]:
             return str(package.arn)
@@ -413,14 +419,22 @@ def steered(app: App) -> App:
         asked = operation_of(environ)
         if asked is None:
             return app(environ, start)
-        SCRIPT.calls.append(asked)
-        if SCRIPT.throttle > 0:
-            SCRIPT.throttle -= 1
+        with ONE_BY_ONE:
+            SCRIPT.calls.append(asked)
+            throttled = SCRIPT.throttle > 0
+            SCRIPT.throttle -= int(throttled)
+        if throttled:
             start("400 Bad Request", [("Content-Type", "application/x-amz-json-1.1")])
             return [b'{"__type": "ThrottlingException", "message": "Rate exceeded"}']
-        SCRIPT.wait(asked, "before")
-        answer = list((invoke if asked == "InvokeEndpoint" else app)(environ, start))
-        SCRIPT.wait(asked, "after")
+        if not SCRIPT.passes(asked, "before"):
+            start("503 Service Unavailable", JSON)
+            return [b"{}"]
+        if asked == "InvokeEndpoint":
+            answer = invoke(environ, start)
+        else:
+            with ONE_BY_ONE:
+                answer = list(app(environ, start))
+        SCRIPT.passes(asked, "after")
         return answer
 
     return handle
@@ -451,6 +465,16 @@ def invoke(environ: Environ, start: Callable[..., Any]) -> list[bytes]:
 def control(what: str, environ: Environ, start: Callable[..., Any]) -> list[bytes]:
     """Do what a test asks of the server itself."""
     asked = json.loads(body_of(environ) or b"{}")
+    with ONE_BY_ONE:
+        _control(what, asked)
+        jobs = sagemaker_jobs.told()
+        told = {"calls": SCRIPT.calls, "held": SCRIPT.held, "jobs": jobs}
+        answer = json.dumps(told).encode()
+    start("200 OK", JSON)
+    return [answer]
+
+
+def _control(what: str, asked: dict[str, Any]) -> None:
     if what == "reset":
         import_module("moto.core.model_instances").reset_model_data()
         for backends in (
@@ -461,12 +485,9 @@ def control(what: str, environ: Environ, start: Callable[..., Any]) -> list[byte
             backends.reset()
         CHANGES.clear()
         sagemaker_jobs.forget()
-        SCRIPT.__init__()  # type: ignore[misc]
+        SCRIPT.reset()
     elif what == "steer":
         SCRIPT.update(asked)
-    start("200 OK", JSON)
-    jobs = sagemaker_jobs.told()
-    return [json.dumps({"calls": SCRIPT.calls, "held": SCRIPT.held, "jobs": jobs}).encode()]
 
 
 def main(port: int) -> None:

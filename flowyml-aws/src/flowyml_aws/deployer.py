@@ -140,16 +140,31 @@ class SageMakerEndpoint(ModelDeployer):
                 "flowyml:digest": model.digest,
                 "flowyml:key": context.key,
             }
-            name = self._make_model(model, bundle, endpoint, tags)
-            config = self._make_config(model, name, endpoint, tags)
-            where = resource_name(endpoint)
             try:
-                self.endpoints.serve(where, config, tag_list({**self.tags, ENDPOINT: endpoint}))
+                config = self._serving(model, bundle, endpoint, tags)
             except DeliveryError:
                 self._sweep(endpoint)
                 raise
             self._sweep(endpoint)
-            return self._deployment(endpoint, self._found(where), config, tags)
+            return self._deployment(endpoint, self._found(resource_name(endpoint)), config, tags)
+
+    def _serving(
+        self, model: ModelVersion, bundle: Bundle, endpoint: str, tags: dict[str, str]
+    ) -> str:
+        """Let a model serve; return the name of its configuration."""
+        own = tag_list({**self.tags, ENDPOINT: endpoint})
+        for last in (False, False, True):
+            try:
+                name = self._make_model(model, bundle, endpoint, tags)
+                config = self._make_config(model, name, endpoint, tags)
+                self.endpoints.serve(resource_name(endpoint), config, own)
+            except Exception as error:
+                # Another deployment to this endpoint sweeps what does not serve, so also this.
+                if last or not is_missing(error):
+                    raise
+            else:
+                return config
+        raise AssertionError
 
     def _verified(self, model: ModelVersion) -> Bundle:
         """Return the bundle, read again and compared with what was registered."""
@@ -234,7 +249,7 @@ class SageMakerEndpoint(ModelDeployer):
         return unique_name(resource_name(endpoint), key, json.dumps(fields, sort_keys=True))
 
     def _sweep(self, endpoint: str) -> None:
-        sweep(self.client, endpoint, self.endpoints.find(resource_name(endpoint)))
+        sweep(self.client, endpoint, lambda: self.endpoints.find(resource_name(endpoint)))
 
     def _found(self, name: str) -> Endpoint:
         endpoint = self.endpoints.find(name)

@@ -111,14 +111,24 @@ class Endpoints:
             LOG.info("the endpoint %s is %s (after %d s)", name, now, time.monotonic() - begun)
         return endpoint
 
-    def delete(self, name: str) -> bool:
-        """Delete an endpoint and wait until it is gone; return whether there was one."""
+    def delete(self, name: str, *, only_failed: bool = False) -> bool:
+        """Delete an endpoint and wait until it is gone.
+
+        Args:
+            name: SageMaker's name of the endpoint.
+            only_failed: Whether to leave one alone that serves, as where another process made it.
+
+        Returns:
+            Whether there was one.
+        """
         endpoint = self.settled(name)
-        if endpoint is None:
+        if endpoint is None or (only_failed and endpoint.status != "Failed"):
             return False
         try:
             self.client.delete_endpoint(EndpointName=name)
         except Exception as error:
+            if is_overtaken(error):
+                return self.delete(name, only_failed=only_failed)
             if not is_missing(error):
                 raise
         self.settled(name)
@@ -139,8 +149,8 @@ class Endpoints:
         """
         endpoint = self.settled(name)
         if endpoint is not None and endpoint.status == "Failed":
-            self.delete(name)  # nothing else can be done with it
-            endpoint = None
+            self.delete(name, only_failed=True)  # nothing else can be done with it
+            endpoint = self.settled(name)
         try:
             if endpoint is None:
                 self.client.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)
@@ -163,8 +173,9 @@ class Endpoints:
         endpoint = self.settled(name)
         if endpoint and endpoint.status == "InService" and endpoint.config == config:
             return
+        _check_not_overtaken(endpoint, {config})
         reason = _reason(endpoint)
-        self.delete(name)
+        self.delete(name, only_failed=True)
         message = f"SageMaker could not create the endpoint {name!r}: {reason}"
         raise DeliveryError(message)
 
@@ -175,20 +186,40 @@ class Endpoints:
         # SageMaker may go back to what served without a word: only the configuration tells.
         if endpoint and endpoint.status == "InService" and endpoint.config == config:
             return
+        _check_not_overtaken(endpoint, {config, before.config})
         reason = _reason(endpoint)
         if endpoint and endpoint.status == "UpdateRollbackFailed":
             self.client.update_endpoint(EndpointName=name, EndpointConfigName=before.config)
             endpoint = self.settled(name)
         if endpoint is None or endpoint.status == "Failed":
-            self.delete(name)
-            self.client.create_endpoint(
-                EndpointName=name, EndpointConfigName=before.config, Tags=tags
-            )
+            self.delete(name, only_failed=True)
+            self._bring_back(name, before.config, tags)
             endpoint = self.settled(name)
         serving = endpoint is not None and endpoint.status == "InService"
         now = "what served before goes on serving" if serving else "it does not serve"
         message = f"SageMaker could not update the endpoint {name!r}: {reason}; {now}"
         raise DeliveryError(message)
+
+    def _bring_back(self, name: str, config: str, tags: list[dict[str, str]]) -> None:
+        try:
+            self.client.create_endpoint(EndpointName=name, EndpointConfigName=config, Tags=tags)
+        except Exception as error:  # another process may have made one meanwhile
+            if not is_overtaken(error):
+                raise
+
+
+def _check_not_overtaken(endpoint: Endpoint | None, known: set[str]) -> None:
+    """Leave an endpoint alone that serves a configuration that nobody here asked for.
+
+    Raises:
+        DeliveryError: It does; the same deployment may be tried again.
+    """
+    if endpoint and endpoint.status == "InService" and endpoint.config not in known:
+        message = (
+            f"another deployment took the endpoint {endpoint.name!r} over while this one was "
+            f"waited for; it serves {endpoint.config} now"
+        )
+        raise DeliveryError(message, transient=True)
 
 
 def _reason(endpoint: Endpoint | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 from flowyml_aws.endpoints import Endpoint
@@ -14,24 +15,26 @@ ENDPOINT: Final = "flowyml:endpoint"
 """The tag that says for which endpoint something was made."""
 
 
-def sweep(client: Any, endpoint: str, serving: Endpoint | None) -> None:
+def sweep(client: Any, endpoint: str, look: Callable[[], Endpoint | None]) -> None:
     """Delete the models and configurations of an endpoint that do not serve there.
 
     Args:
         client: The client for SageMaker.
         endpoint: Name of the endpoint, as FlowyML has it.
-        serving: The endpoint as SageMaker has it; None where there is none.
+        look: Describes the endpoint; None where there is none.
     """
-    if serving is not None and serving.moving:
-        return  # nobody can tell yet which configuration it will have
+    serving = look()
     kept = {serving.config} if serving else set()
     models = {model for config in kept for model in _models_of(client, config)}
-    for config in _own(client, endpoint, "endpoint_configs", "EndpointConfig"):
-        if config not in kept:
-            _quietly(client.delete_endpoint_config, EndpointConfigName=config)
-    for model in _own(client, endpoint, "models", "Model"):
-        if model not in models:
-            _quietly(client.delete_model, ModelName=model)
+    configs = set(_own(client, endpoint, "endpoint_configs", "EndpointConfig")) - kept
+    unused = set(_own(client, endpoint, "models", "Model")) - models
+    now = look()
+    if now != serving or (now and now.moving):
+        return  # another deployment is at work, and sweeps when it is done
+    for config in sorted(configs):
+        _quietly(client.delete_endpoint_config, EndpointConfigName=config)
+    for model in sorted(unused):
+        _quietly(client.delete_model, ModelName=model)
 
 
 def tags_of(client: Any, arn: str) -> dict[str, str]:

@@ -124,7 +124,11 @@ class SageMakerModelRegistry(ModelRegistry):
         same = self._of_version(registration)
         first = same[0].arn if same else arn
         if first != arn:
-            self.client.delete_model_package(ModelPackageName=arn)
+            try:
+                self.client.delete_model_package(ModelPackageName=arn)
+            except Exception as error:  # another process does the same delivery
+                if not is_missing(error):
+                    raise
         found = self._describe(first, self._aliases(registration.name))
         return _unless_other(found, registration)
 
