@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import boto3
 import pytest
@@ -16,11 +16,13 @@ from flowyml.records import ModelVersion, StoredArtifact
 from flowyml.testing import (
     Deliveries,
     DeployerContract,
+    OrchestratorContract,
     RegistryContract,
     StoreBackend,
     StoreContract,
 )
 from flowyml_aws.deployer import SageMakerEndpoint
+from flowyml_aws.orchestrator import SageMakerOrchestrator
 from flowyml_aws.registry import SageMakerModelRegistry
 from flowyml_aws.sessions import Account
 from flowyml_aws.storage import S3ArtifactStore
@@ -87,3 +89,33 @@ class TestDeployer(DeployerContract):
             return registry.register_model(registration, deliveries.context())
 
         return make
+
+
+class TestOrchestrator(OrchestratorContract):
+    settings = (
+        "{ type: sagemaker, role_arn: ${SAGEMAKER_ROLE}, poll_seconds: 0.1, "
+        "environment: { AWS_ENDPOINT_URL_S3: ${AWS_ENDPOINT_URL_S3} } }"
+    )
+
+    @pytest.fixture(autouse=True)
+    def _role(self, account: Account) -> None:
+        trust = '{"Statement": {"Principal": {"Service": "sagemaker.amazonaws.com"}}}'
+        account.client("iam").create_role(RoleName="serving", AssumeRolePolicyDocument=trust)
+
+    @pytest.fixture
+    def stack_components(
+        self, monkeypatch: pytest.MonkeyPatch, seaweedfs: ServerProcess, sagemaker: SageMakerServer
+    ) -> Mapping[str, str]:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", sagemaker.url)
+        monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweedfs.url)
+        monkeypatch.setenv("SAGEMAKER_ROLE", ROLE)
+        prefix = uuid.uuid4().hex
+        return {"artifact_store": f"{{ type: s3, bucket: {BUCKET}, prefix: {prefix} }}"}
+
+    @pytest.fixture
+    def new_orchestrator(
+        self, sagemaker: SageMakerServer, store: S3ArtifactStore
+    ) -> Callable[[], SageMakerOrchestrator]:
+        return lambda: SageMakerOrchestrator(role_arn=ROLE, endpoint_url=sagemaker.url).beside(
+            [store]
+        )

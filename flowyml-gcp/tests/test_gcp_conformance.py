@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 import pytest
 from tests.servers.gcs import GCSObjects
@@ -14,11 +14,13 @@ from flowyml.records import ModelVersion, Registration, StoredArtifact
 from flowyml.testing import (
     Deliveries,
     DeployerContract,
+    OrchestratorContract,
     RegistryContract,
     StoreBackend,
     StoreContract,
 )
 from flowyml_gcp.deployer import VertexEndpoint
+from flowyml_gcp.orchestrator import VertexAIOrchestrator
 from flowyml_gcp.registry import VertexModelRegistry
 from flowyml_gcp.storage import GCSArtifactStore
 
@@ -81,4 +83,29 @@ class TestDeployer(DeployerContract):
     ) -> Callable[[str, float], ModelVersion]:
         return lambda version, answer: registry.register_model(
             registration(version, answer=answer), deliveries.context()
+        )
+
+
+class TestOrchestrator(OrchestratorContract):
+    settings = (
+        "{ type: vertex_ai, project: test-project, poll_seconds: 0.1, "
+        "environment: { STORAGE_EMULATOR_HOST: ${STORAGE_EMULATOR_HOST} } }"
+    )
+
+    @pytest.fixture
+    def stack_components(
+        self, monkeypatch: pytest.MonkeyPatch, gcs: ServerProcess, vertex: VertexServer
+    ) -> Mapping[str, str]:
+        monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
+        monkeypatch.setenv("FLOWYML_VERTEX_ENDPOINT_URL", vertex.url)
+        prefix = uuid.uuid4().hex
+        return {"artifact_store": f"{{ type: gcs, bucket: models, prefix: {prefix} }}"}
+
+    @pytest.fixture
+    def new_orchestrator(
+        self, gcs: ServerProcess, vertex: VertexServer
+    ) -> Callable[[], VertexAIOrchestrator]:
+        store = GCSArtifactStore("models", prefix=uuid.uuid4().hex, endpoint_url=gcs.url)
+        return lambda: VertexAIOrchestrator(project="test-project", endpoint_url=vertex.url).beside(
+            [store]
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from flowyml.testing import (
     StoreContract,
 )
 from flowyml.testing.deployers import folder_models
+from flowyml.testing.orchestrators import FLOW, RunFlow
 from flowyml_local.deployer import LocalModelDeployer
 from flowyml_local.orchestrator import LocalOrchestrator
 from flowyml_local.registry import LocalModelRegistry
@@ -57,6 +58,17 @@ class TestThreads(OrchestratorContract):
     @pytest.fixture
     def new_orchestrator(self) -> Callable[[], LocalOrchestrator]:
         return lambda: LocalOrchestrator(max_workers=3)
+
+    @pytest.fixture
+    def stack_components(self, tmp_path: Path) -> Mapping[str, str]:
+        return {"artifact_store": f"{{ type: local, path: {tmp_path / 'elsewhere'} }}"}
+
+    def test_runs_have_the_other_components(self, run_flow: RunFlow, tmp_path: Path) -> None:
+        """What a step returns goes to the store that the suite was given."""
+        result = run_flow(FLOW)
+        uris = [artifact.uri for artifact in result.artifacts]
+        assert uris
+        assert all(uri.startswith((tmp_path / "elsewhere").as_uri()) for uri in uris)
 
 
 class TestProcesses(OrchestratorContract):

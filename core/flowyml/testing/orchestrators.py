@@ -10,6 +10,12 @@ Subclass `OrchestratorContract`, give its fixture, and write the same as in flow
             return lambda: LabOrchestrator(queue="short")
 
 The type has to be installed: runs find it through its entry point.
+
+Where steps run on another machine, the store of the stack has to be one that they reach::
+
+        @pytest.fixture
+        def stack_components(self):
+            return {"artifact_store": "{ type: s3, bucket: ${BUCKET} }"}
 """
 
 from __future__ import annotations
@@ -17,7 +23,7 @@ from __future__ import annotations
 import sys
 import textwrap
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -126,10 +132,22 @@ class OrchestratorContract(ComponentContract):
         return new_orchestrator
 
     @pytest.fixture
-    def run_flow(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[RunFlow]:
+    def stack_components(self) -> Mapping[str, str]:
+        """Return the other components of the stack by role, each as `settings` has its own."""
+        return {}
+
+    @pytest.fixture
+    def run_flow(
+        self,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+        stack_components: Mapping[str, str],
+    ) -> Iterator[RunFlow]:
         """Return a function that runs a pipeline in a project whose stack has the orchestrator."""
         config = tmp_path / "flowyml.yaml"
-        config.write_text(f"plugins:\n  orchestrator: {self.settings}\n")
+        components = {"orchestrator": self.settings, **stack_components}
+        lines = (f"  {role}: {settings}\n" for role, settings in components.items())
+        config.write_text("plugins:\n" + "".join(lines))
         monkeypatch.chdir(tmp_path)
         monkeypatch.delenv("FLOWYML_STACK", raising=False)
         known = set(sys.modules)
