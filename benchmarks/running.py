@@ -23,7 +23,16 @@ __all__ = ["SECTIONS", "run"]
 Measure = Callable[[Path], Section]
 """Measures one section; it is given an empty folder."""
 
-NAMES = ("startup", "trackers", "steps", "throughput", "dispatch", "history", "parallel")
+NAMES = (
+    "startup",
+    "trackers",
+    "curves",
+    "steps",
+    "throughput",
+    "dispatch",
+    "history",
+    "parallel",
+)
 
 
 def _of_module(name: str) -> Measure:

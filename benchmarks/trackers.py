@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.figures import Figure, Section, medians
 from benchmarks.processes import cost_of
 
-__all__ = ["measure"]
+__all__ = ["TRACKERS", "is_installed", "measure"]
 
 TRACKERS = {
     "tensorboard": "{ type: tensorboard, log_dir: logs }",
@@ -43,7 +43,7 @@ def measure(folder: Path) -> Section:
     """Compare runs with a tracker with one without, and imports with a bare interpreter."""
     (folder / "pipeline.py").write_text(PIPELINE)
     (folder / "flowyml.yaml").write_text(_configuration())
-    installed = [name for name in TRACKERS if _is_installed(name)]
+    installed = [name for name in TRACKERS if is_installed(name)]
     commands = [[sys.executable, "-c", "pass"], [FLOWYML, "run", "pipeline.py", "--stack", "none"]]
     commands += [[sys.executable, "-c", f"import {name}"] for name in installed]
     commands += [[FLOWYML, "run", "pipeline.py", "--stack", name] for name in installed]
@@ -59,7 +59,7 @@ def measure(folder: Path) -> Section:
     return Section("Trackers", tuple(figures), NOTE, failures=missing)
 
 
-def _is_installed(name: str) -> bool:
+def is_installed(name: str) -> bool:
     """Whether there is a package; a folder of that name, where a tracker wrote, is none."""
     found = importlib.util.find_spec(name)
     return found is not None and found.origin is not None

@@ -165,6 +165,8 @@ def _named_values(value: Mapping[str, Any]) -> dict[str, Any]:
 
 def _number(key: str, value: Any) -> int | float:
     """Return a plain number for anything numeric, also NumPy scalars and 0-d tensors."""
+    if type(value) is float or type(value) is int:  # the points of a curve come in their thousands
+        return value
     plain = value.item() if hasattr(value, "item") and getattr(value, "ndim", 0) == 0 else value
     if isinstance(plain, bool):
         message = f"the metric {key!r} is the bool {plain}; write {int(plain)} if that is meant"

@@ -1,3 +1,4 @@
+import math
 import subprocess
 import sys
 import threading
@@ -82,6 +83,27 @@ def test_an_answer_that_is_lost_leaves_one_of_everything(
     MLflowTracker(tracking_uri=proxy.url).log_metrics(Metrics({"loss": 0.5}), context)
     (run,) = mlflow_runs(client, deliveries.run)
     assert len(client.get_metric_history(run.info.run_id, "loss")) == 1
+
+
+def test_an_attempt_that_is_repeated_sends_what_mlflow_lacks(
+    proxy: Proxy, mlflow_server: ServerProcess, deliveries: Deliveries
+) -> None:
+    """To look for what it has would cost the server far more than to tell it."""
+    curve = [
+        (Metrics({"loss": math.nan if step % 7 else step, "depth": step}).at_step(step), context)
+        for step in range(900)
+        for context in [deliveries.context(at=step)]
+    ]
+    again = [(metrics, attrs.evolve(context, attempt=2)) for metrics, context in curve]
+    logged = MLflowTracker(tracking_uri=mlflow_server.url).log_metrics_batch(curve[:500])
+    for attempt in range(2):
+        MLflowTracker(tracking_uri=proxy.url).log_metrics_batch(again)
+        sent = [line for line in proxy.requests if line.endswith("runs/log-batch")]
+        assert len(sent) == 1, f"attempt {attempt}: 800 of 1,800 numbers are missing, then none"
+    client = connect(mlflow_server.url)
+    for name in ("loss", "depth"):
+        found = client.get_metric_history(logged.run_id, name)
+        assert sorted(point.step for point in found) == list(range(900))
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from flowyml.errors import DeliveryError
 from flowyml.records import LoggedRun, RunInfo, RunStatus
 from flowyml_tracking.addresses import without_password
 from flowyml_tracking.mlflow_client import answers, connect, is_taken
+from flowyml_tracking.mlflow_points import Histories
 from flowyml_tracking.origin import origin_of
 from flowyml_tracking.turns import alone
 
@@ -38,11 +39,13 @@ class OpenRun:
         run_id: MLflow's id for it.
         experiment_id: The experiment it is in.
         url: Where people look at it; None for a database that no server shows.
+        histories: The numbers that it had before.
     """
 
     run_id: str
     experiment_id: str
     url: str | None
+    histories: Histories = field(eq=False, repr=False)
 
     @property
     def logged(self) -> LoggedRun:
@@ -174,7 +177,7 @@ class MLflowRuns:
         base = without_password(self.address).rstrip("/")
         shown = base.startswith(("http://", "https://"))
         url = f"{base}/#/experiments/{experiment_id}/runs/{run_id}" if shown else None
-        return OpenRun(run_id, experiment_id, url)
+        return OpenRun(run_id, experiment_id, url, Histories(self.client, run_id))
 
 
 def _first(found: list[Any]) -> Any:

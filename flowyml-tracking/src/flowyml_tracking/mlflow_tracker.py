@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, ClassVar, Final, Self
+from collections.abc import Mapping, Sequence
+from typing import ClassVar, Final, Self
 
 import attrs
 from attrs import define, field
@@ -30,8 +30,8 @@ from flowyml_tracking.mlflow_names import (
     entity_name,
     entity_names,
 )
+from flowyml_tracking.mlflow_points import points_of
 from flowyml_tracking.mlflow_runs import MLflowRuns, OpenRun
-from flowyml_tracking.origin import time_of
 from flowyml_tracking.parameters import conflict, flatten, shortened, text_of
 from flowyml_tracking.stores import Stores
 
@@ -85,9 +85,10 @@ class MLflowTracker(ExperimentTracker):
 
     def _log(self, batch: Sequence[tuple[Metrics, DeliveryContext]]) -> LoggedRun:
         opened = self._runs.open(batch[0][1].run)
-        points = list(_points(batch))
-        tags = _tags(batch)
+        points, tags = points_of(batch), _tags(batch)
         with answers(self._runs.address, f"log {_names(batch)}"):
+            if any(context.attempt > 1 for _, context in batch):
+                points = opened.histories.missing(points)
             self._runs.client.log_batch(opened.run_id, metrics=points)
             self._set_tags(opened, tags)
         return opened.logged
@@ -170,15 +171,6 @@ class MLflowTracker(ExperimentTracker):
             return (Check("mlflow", ok=False, message=str(error), fix=fix),)
         address = without_password(self._runs.address)
         return (Check("mlflow", ok=True, message=f"MLflow at {address} answers"),)
-
-
-def _points(batch: Sequence[tuple[Metrics, DeliveryContext]]) -> Iterator[Any]:
-    from mlflow.entities import Metric
-
-    for metrics, context in batch:
-        names, made_at = entity_names(metrics), time_of(context)
-        for name, value in metrics.items():
-            yield Metric(names[name], value, made_at, metrics.step or 0)
 
 
 def _tags(batch: Sequence[tuple[Metrics, DeliveryContext]]) -> dict[str, str]:

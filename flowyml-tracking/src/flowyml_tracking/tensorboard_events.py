@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import io
+import itertools
+import os
+import socket
 import struct
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -12,10 +17,10 @@ from attrs import define, field, frozen
 
 from flowyml.errors import DeliveryError, PluginError
 
-__all__ = ["EventLog", "Picture", "Point", "Text", "sdk"]
+__all__ = ["EventLog", "Picture", "Point", "Text", "beginning", "framed", "sdk"]
 
-QUEUE: Final = 10_000
-"""Events that may wait for the writer's thread; it is waited for before a delivery is done."""
+NUMBERS: Final = itertools.count()
+"""Tells the files apart that one process begins within a second."""
 
 
 @frozen
@@ -90,55 +95,90 @@ class EventLog:
     """
 
     folder: Path
-    _writer: Any = field(init=False, default=None)
+    _file: Path | None = field(init=False, default=None)
     _seen: set[tuple[Any, ...]] = field(init=False, factory=set)
     _turn: threading.Lock = field(init=False, factory=threading.Lock)
 
     def add(self, events: Iterable[Point | Text | Picture]) -> None:
-        """Write the events that are not there yet; they are in the file when this returns."""
-        from tensorboard.compat.proto.event_pb2 import Event
-        from tensorboard.compat.proto.summary_pb2 import Summary
+        """Write the events that are not there yet; they are in the file when this returns.
 
+        Raises:
+            DeliveryError: The folder cannot be written.
+        """
         with self._turn:
-            writer = self._open()
-            for event in events:
-                if event.identity in self._seen:
-                    continue
-                summary = Summary(value=[event.summary(Summary)])
-                writer.add_event(
-                    Event(wall_time=event.time / 1000, step=event.step, summary=summary)
-                )
-                self._seen.add(event.identity)
             try:
-                writer.flush()
-            except OSError as cause:
-                self._writer = None
-                self._seen.clear()
-                message = f"TensorBoard events cannot be written to {self.folder}: {cause}"
-                raise DeliveryError(message) from cause
-
-    def close(self) -> None:
-        """Close the file; the next event opens another."""
-        with self._turn:
-            if self._writer is not None:
-                self._writer.close()
-            self._writer = None
-            self._seen.clear()
-
-    def _open(self) -> Any:
-        if self._writer is None:
-            from tensorboard.summary.writer.event_file_writer import EventFileWriter
-
-            self._seen.update(identity for file in self._files() for identity in _identities(file))
-            try:
-                self._writer = EventFileWriter(str(self.folder), max_queue_size=QUEUE)
+                self._write(events)
             except OSError as cause:
                 message = f"no TensorBoard events can be written to {self.folder}: {cause}"
                 raise DeliveryError(message) from cause
-        return self._writer
+
+    def close(self) -> None:
+        """Leave the file; the next event begins another."""
+        with self._turn:
+            self._forget()
+
+    def _new(self, events: Iterable[Point | Text | Picture]) -> Iterator[Any]:
+        """Yield TensorBoard's messages for what is not in the folder, and remember them."""
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        for event in events:
+            identity = event.identity
+            if identity not in self._seen:
+                self._seen.add(identity)
+                summary = Summary(value=[event.summary(Summary)])
+                yield Event(wall_time=event.time / 1000, step=event.step, summary=summary)
+
+    def _write(self, events: Iterable[Point | Text | Picture]) -> None:
+        try:
+            file, head = self._begun()
+            if content := framed(self._new(events)):
+                with file.open("ab") as stream:
+                    stream.write(head + content)
+                self._file = file
+        except BaseException:
+            self._forget()
+            raise
+
+    def _forget(self) -> None:
+        """Read the folder again before the next event: what is in it is not certain any more."""
+        self._file = None
+        self._seen.clear()
+
+    def _begun(self) -> tuple[Path, bytes]:
+        """Return the file, and what it begins with where it is a new one."""
+        if self._file is not None:
+            return self._file, b""
+        self._seen.update(identity for file in self._files() for identity in _identities(file))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder / _new_name(), framed([beginning(time.time())])
 
     def _files(self) -> list[Path]:
         return sorted(self.folder.glob("events.out.tfevents.*")) if self.folder.is_dir() else []
+
+
+def beginning(moment: float) -> Any:
+    """Return the event that every file begins with."""
+    from tensorboard.compat.proto.event_pb2 import Event
+
+    return Event(wall_time=moment, file_version="brain.Event:2")
+
+
+def framed(events: Iterable[Any]) -> bytes:
+    """Return events as they lie in a file, each framed the way TensorBoard's own writer does."""
+    from tensorboard.summary.writer.record_writer import RecordWriter
+
+    stream = io.BytesIO()
+    writer = RecordWriter(stream)
+    for event in events:
+        writer.write(event.SerializeToString())
+    return stream.getvalue()
+
+
+def _new_name() -> str:
+    """Return a name for a file; TensorBoard reads the files of a folder in the order of theirs."""
+    place = f"{socket.gethostname()}.{os.getpid()}.{next(NUMBERS)}"
+    return f"events.out.tfevents.{int(time.time()):010d}.{place}"
 
 
 def _identities(file: Path) -> Iterator[tuple[Any, ...]]:

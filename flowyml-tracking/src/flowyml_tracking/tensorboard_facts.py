@@ -6,7 +6,6 @@ that TensorBoard shows are written anew from it whenever it changes.
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import tempfile
@@ -22,6 +21,7 @@ from flowyml.errors import DeliveryError
 from flowyml.records import RunStatus
 from flowyml.storage.locks import locked
 from flowyml_tracking.parameters import text_of
+from flowyml_tracking.tensorboard_events import beginning, framed
 
 __all__ = ["Facts", "changing"]
 
@@ -104,8 +104,7 @@ def _hyperparameters(facts: Facts) -> bytes:
     values = {name: entry["value"] for name, entry in facts.parameters.items()}
     group = facts.origin.get("run_id")
     start = summary_v2.hparams_pb(values, trial_id=group, start_time_secs=facts.started)
-    events = [Event(wall_time=facts.started, file_version="brain.Event:2")]
-    events.append(Event(wall_time=facts.started, summary=start))
+    events = [beginning(facts.started), Event(wall_time=facts.started, summary=start)]
     if facts.ended is not None:
         good = facts.status in (RunStatus.DONE, RunStatus.INCOMPLETE)
         status = api_pb2.STATUS_SUCCESS if good else api_pb2.STATUS_FAILURE
@@ -114,7 +113,7 @@ def _hyperparameters(facts: Facts) -> bytes:
             version=metadata.PLUGIN_DATA_VERSION, session_end_info=end
         )
         events.append(Event(wall_time=facts.ended, summary=_end_summary(content)))
-    return b"".join(_record(event.SerializeToString()) for event in events)
+    return framed(events)
 
 
 def _end_summary(content: Any) -> Any:
@@ -130,12 +129,3 @@ def _end_summary(content: Any) -> Any:
         tensor=metadata.NULL_TENSOR,
     )
     return Summary(value=[value])
-
-
-def _record(content: bytes) -> bytes:
-    """Frame a record the way TensorBoard's own writer does."""
-    from tensorboard.summary.writer.record_writer import RecordWriter
-
-    stream = io.BytesIO()
-    RecordWriter(stream).write(content)
-    return stream.getvalue()

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import asdict, define, field, frozen
+from attrs import define, field, fields, frozen
 
 from flowyml.storage.locks import locked
 
@@ -43,6 +43,12 @@ class Entry:
     config: dict[str, Any] = field(factory=dict)
     summary: dict[str, Any] = field(factory=dict)
     owner: str | None = None
+
+    @property
+    def line(self) -> str:
+        """The delivery as a line of a journal."""
+        facts = (each.name for each in fields(Entry))
+        return json.dumps({name: value for name in facts if (value := getattr(self, name))})
 
 
 @define
@@ -112,7 +118,7 @@ class Journal:
 
     def _write(self, entries: list[Entry]) -> None:
         with self._turn:
-            _append(self._own, [json.dumps(asdict(entry)) for entry in entries])
+            _append(self._own, [entry.line for entry in entries])
 
     def _know(self, entries: list[Entry]) -> None:
         for entry in entries:
