@@ -10,7 +10,7 @@ from attrs import frozen
 
 from flowyml import context, secret
 from flowyml.pipelines.context import looks_secret, recordable
-from flowyml.routing.secrecy import redact
+from flowyml.stacks.secrecy import redact
 
 
 @frozen

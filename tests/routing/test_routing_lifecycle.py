@@ -163,7 +163,7 @@ def test_nobody_asked(shop: Workshop) -> None:
 
     with pytest.raises(NotFoundError, match="flowyml model deploy"):
         _lifecycle(shop).approve("fraud", "1")
-    with pytest.raises(NotFoundError, match="no model fraud@9"):
+    with pytest.raises(NotFoundError, match="no model 'fraud@9'"):
         _lifecycle(shop).approve("fraud", "9")
 
 

@@ -210,11 +210,10 @@ def _versions(name: str | None) -> list[ModelVersion]:
     from flowyml.stacks.active import current_stack
 
     stack = current_stack()
-    found = [
-        version
-        for registry in stack.of_role("model_registry")
-        for version in stack.hooks.list_models(registry, name)
-    ]
+    found: list[ModelVersion] = []
+    for registry in stack.of_role("model_registry"):
+        with stack.hooks.in_words("list its models", registry):
+            found += stack.hooks.list_models(registry, name)
     return sorted(found, key=lambda version: version.created_at, reverse=True)
 
 
@@ -222,11 +221,11 @@ def _deployments() -> tuple[Deployment, ...]:
     from flowyml.stacks.active import current_stack
 
     stack = current_stack()
-    return tuple(
-        deployment
-        for deployer in stack.of_role("model_deployer")
-        for deployment in stack.hooks.list_deployments(deployer)
-    )
+    found: list[Deployment] = []
+    for deployer in stack.of_role("model_deployer"):
+        with stack.hooks.in_words("list what it serves", deployer):
+            found += stack.hooks.list_deployments(deployer)
+    return tuple(found)
 
 
 @contextmanager

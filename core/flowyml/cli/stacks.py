@@ -217,20 +217,22 @@ def _written(rule: Any) -> dict[str, Any]:
 def _diagnosis(name: str, type_: str, component: Component) -> list[dict[str, Any]]:
     """Ask a component how it is; one that fails while it looks has found something as well."""
     from flowyml.records import Check
+    from flowyml.stacks.secrecy import component_secrets, redact
 
     try:
         checks = _missing(component) or list(component.diagnose())
         checks = checks or [_checked_in_advance(component)]
     except Exception as error:  # noqa: BLE001  # whatever it is, it is the finding
         checks = [Check("diagnosis", ok=False, message=f"{type(error).__name__}: {error}")]
+    secrets = component_secrets([component])
     return [
         {
             "component": name,
             "type": type_,
             "name": check.name,
             "status": "ok" if check.ok else "failed",
-            "message": check.message,
-            "fix": check.fix,
+            "message": redact(check.message, secrets),
+            "fix": check.fix and redact(check.fix, secrets),
         }
         for check in checks
     ]

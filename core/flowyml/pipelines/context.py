@@ -15,7 +15,7 @@ from uuid import UUID
 
 from attrs import field, frozen
 
-from flowyml.routing.secrecy import HIDDEN, SHORTEST, without_logins
+from flowyml.stacks.secrecy import HIDDEN, SHORTEST, without_logins
 
 __all__ = [
     "Context",

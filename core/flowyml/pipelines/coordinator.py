@@ -18,7 +18,7 @@ from flowyml.pipelines.watching import RunObserver
 from flowyml.pipelines.workplace import Workplace
 from flowyml.plugins.components import StepExecutor
 from flowyml.records import StepOutcome, StepStatus, StepTask
-from flowyml.routing.secrecy import redact
+from flowyml.stacks.secrecy import redact
 
 __all__ = ["Coordinator"]
 

@@ -20,7 +20,7 @@ from flowyml.pipelines.inside import CURRENT, Deliveries
 from flowyml.pipelines.workplace import Supplies, Workplace
 from flowyml.records import StepOutcome, StepStatus, StepTask
 from flowyml.routing.containers import Leaf, join, take_apart
-from flowyml.routing.secrecy import redact
+from flowyml.stacks.secrecy import redact
 
 __all__ = ["execute"]
 

@@ -80,8 +80,7 @@ def _go_on(
     undertaking = Undertaking(
         project, stack, Router(stack), run, record.reference, graph, context, parameters or {}
     )
-    for component in stack.components.values():
-        component.preflight()
+    stack.preflight()
     executor = undertaking.open_executor()
     try:
         with metadata.transaction():

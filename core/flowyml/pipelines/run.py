@@ -28,9 +28,9 @@ from flowyml.records import RunInfo, RunStatus, StepOutcome, StepStatus, StepTas
 from flowyml.routing.containers import Leaf
 from flowyml.routing.deliver import Courier
 from flowyml.routing.router import Router
-from flowyml.routing.secrecy import component_secrets, is_told, redact
 from flowyml.stacks.active import current_project, current_stack
 from flowyml.stacks.project import Project
+from flowyml.stacks.secrecy import component_secrets, is_told, redact
 from flowyml.stacks.stack import Stack
 
 if TYPE_CHECKING:
@@ -98,8 +98,7 @@ class Undertaking:
 
     def begin(self) -> RunResult:
         """Write the new run down and run it."""
-        for component in self.stack.components.values():
-            component.preflight()
+        self.stack.preflight()
         executor = self.open_executor()
         try:
             with MetadataStore.open(self.project.metadata_path) as metadata:
@@ -119,7 +118,8 @@ class Undertaking:
                 would not know its context.
             ConfigurationError: Those would not have the environment variables of the stack.
         """
-        executor = self.stack.hooks.open_executor(self.run)
+        with self.stack.hooks.in_words("open what runs the steps", "orchestrator"):
+            executor = self.stack.hooks.open_executor(self.run)
         if executor.in_process:
             return executor
         try:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
 from attrs import frozen
 
 from flowyml.artifacts import Model
-from flowyml.errors import DeliveryError, FlowyMLError
+from flowyml.errors import DeliveryError
 from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import DeliveryRecord, ModelEvent
 from flowyml.metadata.store import MetadataStore
@@ -28,10 +27,10 @@ from flowyml.routing.calls import event
 from flowyml.routing.debts import Debts
 from flowyml.routing.deployments import deploy, deployment_event, only_component
 from flowyml.routing.dispatch import rule_for
-from flowyml.routing.ledger import Ledger, Outcome, delivery_key, now, said
+from flowyml.routing.ledger import Ledger, Outcome, delivery_key, now
 from flowyml.routing.retries import Retries
-from flowyml.routing.secrecy import component_secrets, is_told, redact
 from flowyml.routing.serving import serving
+from flowyml.stacks.secrecy import component_secrets
 from flowyml.stacks.stack import Stack
 
 __all__ = ["Acts"]
@@ -127,7 +126,7 @@ class Acts:
         run = RunInfo(model.run_id or "none", "", self.stack.name, now())
         producer = Producer("", run.run_id, "", model.name)
         attempts = iter(range(1, self.retries.attempts + 1))
-        with self.in_words(f"deploy {model.reference} at {endpoint!r}", component):
+        with self.stack.hooks.in_words(f"deploy {model.reference} at {endpoint!r}", component):
             deployment = self.retries.call(
                 lambda: deploy(
                     self.stack,
@@ -153,7 +152,7 @@ class Acts:
                 known.pop(deployment.endpoint, None)
         for endpoint, (version, digest) in known.items():
             with self.working_at(endpoint):
-                with self.in_words(f"end the endpoint {endpoint!r}", component):
+                with self.stack.hooks.in_words(f"end the endpoint {endpoint!r}", component):
                     self.stack.hooks.undeploy_model(component, endpoint)
                 entry = event("undeployed", (name, version, digest), self.actor, endpoint=endpoint)
                 self.metadata.append_event(entry)
@@ -164,24 +163,6 @@ class Acts:
         message = f"another process works on the endpoint {endpoint!r}; try again when it has ended"
         refusal = DeliveryError(message, transient=True)
         return Lease(self.metadata, f"endpoint:{endpoint}", refusal=refusal)
-
-    @contextmanager
-    def in_words(self, doing: str, component: str) -> Iterator[None]:
-        """Say what a component could not do, in place of what its library says, and no secret.
-
-        Raises:
-            DeliveryError: It failed in a way of its own, or quoted a secret.
-        """
-        secrets = component_secrets(self.stack.components.values())
-        try:
-            yield
-        except Exception as error:
-            telling = is_told(error, secrets)
-            if isinstance(error, FlowyMLError) and not telling:
-                raise
-            message = redact(f"{component} could not {doing}: {said(error)}", secrets)
-            passing = self.stack.hooks.is_transient(component, error)
-            raise DeliveryError(message, transient=passing) from (None if telling else error)
 
     def endpoint(self, model: ModelVersion) -> str:
         """Return where a model is deployed when nobody says where."""

@@ -29,10 +29,10 @@ from flowyml.routing.opening import Opening
 from flowyml.routing.parcels import Parcel, stored_artifact
 from flowyml.routing.retries import Retries
 from flowyml.routing.router import STORE, Router
-from flowyml.routing.secrecy import component_secrets
 from flowyml.routing.settling import Settling
 from flowyml.routing.storing import Storing, artifact_record
 from flowyml.routing.together import do_together
+from flowyml.stacks.secrecy import component_secrets
 from flowyml.stacks.stack import Stack
 from flowyml.storage.files import StoreRequest
 

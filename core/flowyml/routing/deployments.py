@@ -201,10 +201,12 @@ def find_model(stack: Stack, name: str, version: str | None) -> ModelVersion:
         ConfigurationError: The stack has no registry.
     """
     registry = only_component(stack, "model_registry")
-    model = stack.hooks.get_model(registry, name, version)
+    which = f"{name}@{version}" if version else name
+    with stack.hooks.in_words(f"look up {which}", registry):
+        model = stack.hooks.get_model(registry, name, version)
+        others = () if model else stack.hooks.list_models(registry, name)
     if model is None:
-        which = f"{name}@{version}" if version else name
-        known = ", ".join(item.version for item in stack.hooks.list_models(registry, name))
+        known = ", ".join(other.version for other in others)
         hint = f"its versions: {known}" if known else "`flowyml model list` shows what it has"
         message = f"the model registry of the stack {stack.name!r} has no model {which!r}; {hint}"
         raise NotFoundError(message)

@@ -48,7 +48,8 @@ class Collector:
         for artifact in self.metadata.artifacts_of(self.find()):
             store = self.stack.store_of_uri(artifact.uri)
             if store is not None:
-                self.stack.hooks.delete_artifact(store, artifact.uri)
+                with self.stack.hooks.in_words(f"delete {artifact.uri}", store):
+                    self.stack.hooks.delete_artifact(store, artifact.uri)
                 self.metadata.collect_artifact(artifact.uri)
                 yield artifact
 
@@ -56,9 +57,11 @@ class Collector:
         """Yield URIs and digests that a registry or a deployer of the stack knows."""
         hooks = self.stack.hooks
         for registry in self.stack.of_role("model_registry"):
-            for version in hooks.list_models(registry, None):
-                yield version.uri
-                yield version.digest
+            with hooks.in_words("list its models, so nothing was deleted", registry):
+                for version in hooks.list_models(registry, None):
+                    yield version.uri
+                    yield version.digest
         for deployer in self.stack.of_role("model_deployer"):
-            for deployment in hooks.list_deployments(deployer):
-                yield deployment.digest
+            with hooks.in_words("list what it serves, so nothing was deleted", deployer):
+                for deployment in hooks.list_deployments(deployer):
+                    yield deployment.digest

@@ -11,12 +11,11 @@ from typing import Any, Protocol
 import attrs
 from attrs import field, frozen
 
-from flowyml.errors import FlowyMLError
 from flowyml.metadata.rows import DeliveryRecord, ModelEvent
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import DeliveryStatus, Producer
 from flowyml.routing.router import STORE, PlannedDelivery
-from flowyml.routing.secrecy import redact
+from flowyml.stacks.secrecy import redact, said
 
 __all__ = ["DeliveryObserver", "Ledger", "Outcome", "delivery_key", "now", "said"]
 
@@ -173,9 +172,3 @@ class Ledger:
         changed = attrs.evolve(delivery, updated_at=self.clock(), **changes)
         self.metadata.update_delivery(changed)
         return changed
-
-
-def said(error: Exception) -> str:
-    """Return what an error says; one that is not ours is named by its class as well."""
-    text = str(error)
-    return text if isinstance(error, FlowyMLError) and text else f"{type(error).__name__}: {text}"

@@ -191,7 +191,7 @@ class ModelLifecycle:
             raise NotFoundError(message)
         self._check_digest(model, request)
         registry = only_component(self.stack, "model_registry")
-        with self._acts.in_words(f"note that {model.reference} is {verdict}", registry):
+        with self.stack.hooks.in_words(f"note that {model.reference} is {verdict}", registry):
             self.stack.hooks.set_approval(registry, model.name, model.version, verdict, comment)
         return self._acts.open(delivery, self._outcome(delivery, model, verdict, comment))
 

@@ -18,6 +18,7 @@ from flowyml.plugins.roles import BUILTIN_ROLES, Role
 from flowyml.stacks.hooks import Hooks
 from flowyml.stacks.nodes import Entry, ListNode, MappingNode, Node, ScalarNode
 from flowyml.stacks.rules import Rule
+from flowyml.stacks.secrecy import component_secrets, redact, said
 from flowyml.stacks.seats import Member, seat_members
 from flowyml.stacks.spelling import meant
 from flowyml.stacks.stack import STORE, STORES, Stack, store_names, unknown_store
@@ -201,9 +202,13 @@ class _Builder:
         try:
             return member.component.beside(others)
         except ConfigurationError as cause:
-            place = self.nodes[member.name].location
-            problems = [attrs.evolve(problem, location=place) for problem in cause.problems]
-        raise ConfigurationError(*problems)
+            told = list(cause.problems)
+        except Exception as cause:  # noqa: BLE001  # a component's own code may raise anything
+            told = [Problem(f"{member.name}: {said(cause)}")]
+        secrets, place = component_secrets(everyone), self.nodes[member.name].location
+        raise ConfigurationError(
+            *(Problem(redact(each.message, secrets), place, each.hint) for each in told)
+        )
 
     def _hooks(self) -> Hooks:
         extensions = [member for member in self.members if member.provider.role == "extension"]

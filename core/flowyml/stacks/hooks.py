@@ -8,7 +8,8 @@ what one of them raises keeps it from none of the others.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import attrs
@@ -16,7 +17,7 @@ import pluggy
 from attrs import define, field
 
 from flowyml.artifacts import Metrics, Parameters
-from flowyml.errors import DeliveryError
+from flowyml.errors import DeliveryError, FlowyMLError
 from flowyml.plugins.components import StepExecutor
 from flowyml.records import (
     ApprovalStatus,
@@ -32,6 +33,7 @@ from flowyml.records import (
     StoredArtifact,
 )
 from flowyml.stacks.seats import Seat
+from flowyml.stacks.secrecy import is_told, redact, said
 from flowyml.storage.files import FileSource, StoreRequest
 
 __all__ = ["Hooks", "LifecycleWarning"]
@@ -57,6 +59,11 @@ class Hooks:
     _seats: Mapping[str, Seat]
     _extensions: frozenset[str]
     _callers: dict[tuple[str, str], pluggy.HookCaller] = field(factory=dict, init=False)
+    _secrets: frozenset[str] = field(init=False, repr=False)
+
+    @_secrets.default
+    def _kept(self) -> frozenset[str]:
+        return frozenset(secret for seat in self._seats.values() for secret in seat.secrets)
 
     # ─── artifact stores ────────────────────────────────────────────────────────────────────────
 
@@ -226,6 +233,25 @@ class Hooks:
         """Tell that a step ended."""
         self._inform("step_finished", lambda call: call(run=run, step=step, status=status))
 
+    # ─── what a component could not do ──────────────────────────────────────────────────────────
+
+    @contextmanager
+    def in_words(self, doing: str, component: str) -> Iterator[None]:
+        """Say what a component could not do, in place of what its library says, and no secret.
+
+        Raises:
+            DeliveryError: It failed in a way of its own, or quoted a secret.
+        """
+        try:
+            yield
+        except Exception as error:
+            telling = is_told(error, self._secrets)
+            if isinstance(error, FlowyMLError) and not telling:
+                raise
+            message = redact(f"{component} could not {doing}: {said(error)}", self._secrets)
+            passing = self.is_transient(component, error)
+            raise DeliveryError(message, transient=passing) from (None if telling else error)
+
     # ─── how a call finds its component ─────────────────────────────────────────────────────────
 
     def _caller(self, hook: str, component: str) -> pluggy.HookCaller:
@@ -246,7 +272,7 @@ class Hooks:
                 tell(self._subset(hook, {told.plugin_name}))
             except Exception as error:  # noqa: BLE001  # a run outlives whoever watches it
                 message = f"{told.plugin_name}: {hook} failed: {type(error).__name__}: {error}"
-                warnings.warn(message, LifecycleWarning, stacklevel=3)
+                warnings.warn(redact(message, self._secrets), LifecycleWarning, stacklevel=3)
 
 
 def _answer(answer: T | None, hook: str, component: str) -> T:

@@ -16,6 +16,7 @@ from flowyml.plugins.discovery import Provider
 from flowyml.plugins.hookspecs import Faults, Lifecycle
 from flowyml.plugins.markers import PROJECT
 from flowyml.plugins.roles import Role
+from flowyml.stacks.secrecy import component_secrets
 from flowyml.stacks.spelling import meant
 
 __all__ = ["Member", "Seat", "seat_members"]
@@ -41,9 +42,14 @@ class Seat:
 
     pluggy compares plugins by value and keeps them in sets. Two components that are configured
     alike are equal and still two, and attrs leaves them without a hash.
+
+    Attributes:
+        name: Name of the component.
+        secrets: The texts that it keeps to itself.
     """
 
     name: str
+    secrets: tuple[str, ...] = ()
 
     def __repr__(self) -> str:
         return f"<{self.name}>"
@@ -71,7 +77,7 @@ def seat_members(
 
 
 def _register(manager: DeprecatingManager, member: Member) -> Seat:
-    seat = Seat(member.name)
+    seat = Seat(member.name, component_secrets([member.component]))
     for name, hook in _hooks_of(member.component):
         setattr(seat, name, hook)
     try:

@@ -55,6 +55,16 @@ class Stack:
             name for name in self.components if name == role or name.startswith(f"{role}.")
         )
 
+    def preflight(self) -> None:
+        """Check cheaply, before a run starts, that every component can do its work.
+
+        Raises:
+            FlowyMLError: One cannot.
+        """
+        for name, component in self.components.items():
+            with self.hooks.in_words("get ready", name):
+                component.preflight()
+
     def store_name(self, name: str | None) -> str:
         """Return the component behind what a rule calls a store.
 

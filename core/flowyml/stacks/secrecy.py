@@ -10,9 +10,18 @@ from urllib.parse import quote, quote_plus
 
 import attrs
 
+from flowyml.errors import FlowyMLError
 from flowyml.plugins.components import Component
 
-__all__ = ["HIDDEN", "SHORTEST", "component_secrets", "is_told", "redact", "without_logins"]
+__all__ = [
+    "HIDDEN",
+    "SHORTEST",
+    "component_secrets",
+    "is_told",
+    "redact",
+    "said",
+    "without_logins",
+]
 
 HIDDEN: Final = "***"
 
@@ -53,6 +62,12 @@ def redact(text: str, secrets: Iterable[str]) -> str:
 def without_logins(text: str) -> str:
     """Return a text with user and password taken out of every URL in it."""
     return _LOGIN.sub(rf"\1{HIDDEN}@", text)
+
+
+def said(error: Exception) -> str:
+    """Return what an error says; one that is not ours is named by its class as well."""
+    text = str(error)
+    return text if isinstance(error, FlowyMLError) and text else f"{type(error).__name__}: {text}"
 
 
 def is_told(error: BaseException | None, secrets: Iterable[str]) -> bool:
