@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
@@ -231,19 +230,13 @@ def _deployments() -> tuple[Deployment, ...]:
 @contextmanager
 def _lifecycle() -> Iterator[ModelLifecycle]:
     from flowyml.metadata.store import MetadataStore
+    from flowyml.routing.deliver import current_user
     from flowyml.routing.lifecycle import ModelLifecycle
     from flowyml.stacks.active import current_project, current_stack
 
     stack = current_stack()
     with MetadataStore.open(current_project().metadata_path) as metadata:
-        yield ModelLifecycle(stack, metadata, _actor())
-
-
-def _actor() -> str:
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # a container may run under a user without a name
-        return "unknown"
+        yield ModelLifecycle(stack, metadata, current_user())
 
 
 def _tell_of(deployment: Deployment | None) -> None:

@@ -3,21 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from flowyml.cli.options import Output, ProjectCommand, configured, output_format
 from flowyml.cli.project import has_history, history
 from flowyml.cli.run import watched
-from flowyml.cli.screen import complain, line
+from flowyml.cli.runs import RUNS
+from flowyml.cli.screen import complain, line, listing
 from flowyml.errors import FlowyMLError
 
 if TYPE_CHECKING:
+    from flowyml.metadata.rows import RunRecord
     from flowyml.metadata.store import MetadataStore
     from flowyml.pipelines.result import RunResult
 
 __all__ = ["resume"]
+
+SAY_WHICH: Final = "say which run: `flowyml resume RUN`, or --all for each that did not fail"
+
+MOST: Final = 20
+"""How many runs are named where none is given."""
 
 
 @click.command(cls=ProjectCommand)
@@ -38,11 +45,14 @@ __all__ = ["resume"]
 def resume(*, run_id: str | None, everything: bool, given: tuple[str, ...], output: Output) -> int:
     """Run what has not run, and pay what is owed; nothing that was stored is made again.
 
-    RUN is a run's id, or the beginning of it where only one begins like this.
+    RUN is a run's id, or the beginning of it where only one begins like this. Without it, the runs
+    that can go on are listed, and nothing is done.
     """
-    if bool(run_id) == everything:
+    if run_id and everything:
         message = "give the run to resume, or --all"
         raise click.UsageError(message)
+    if not (run_id or everything):
+        return _list_resumable(output)
     if given and everything:
         message = "--param is for one run, not for --all"
         raise click.UsageError(message)
@@ -56,8 +66,21 @@ def resume(*, run_id: str | None, everything: bool, given: tuple[str, ...], outp
     return _resume_all(output)
 
 
+def _list_resumable(output: Output) -> int:
+    """Name the runs that can go on; nothing goes on, so it is no success."""
+    from flowyml.cli.objects import run_object
+
+    found = sorted(_resumable(failed=True), key=lambda run: run.started_at, reverse=True)
+    shown = [run_object(run) for run in found[:MOST]]
+    listing(shown, RUNS, output, empty="No run failed, is incomplete or was interrupted.")
+    if older := len(found) - len(shown):
+        complain(f"{older} more, which `flowyml runs list --status failed` shows, and the like")
+    complain(f"Error: nothing was resumed; {SAY_WHICH if found else 'there is nothing to resume'}")
+    return 2
+
+
 def _resume_all(output: Output) -> int:
-    waiting = list(_unfinished())
+    waiting = [run.run_id for run in _resumable()]
     if not waiting and output == "table":
         line("No run is incomplete or was interrupted.")
     refused: list[int] = []
@@ -80,27 +103,27 @@ def _each(run_ids: Sequence[str], refused: list[int]) -> Iterator[RunResult]:
             refused.append(error.exit_code)
 
 
-def _unfinished() -> Iterator[str]:
-    """Yield the runs that can go on by themselves, the oldest first.
+def _resumable(*, failed: bool = False) -> list[RunRecord]:
+    """Return the runs that can go on, the oldest first.
 
     One that is marked as running was killed, unless a process holds it. One that is done may owe a
-    deployment that was permitted since. A failed one is left to its user: the step would fail
-    again.
+    deployment that was permitted since.
+
+    Args:
+        failed: Also those that failed. Nobody but their user knows whether a step would fail again.
     """
     from flowyml.records import RunStatus
 
     if not has_history():
-        return
+        return []
+    stopped = [RunStatus.INCOMPLETE, RunStatus.INTERRUPTED, RunStatus.RUNNING]
     with history() as metadata:
         owing = [metadata.run(run_id) for run_id in {debt.run_id for debt in metadata.debts()}]
-        found = [
-            *(run for run in owing if run.status is RunStatus.DONE),
-            *metadata.runs(status=RunStatus.INCOMPLETE),
-            *metadata.runs(status=RunStatus.INTERRUPTED),
-            *metadata.runs(status=RunStatus.RUNNING),
-        ]
+        found = [run for run in owing if run.status is RunStatus.DONE]
+        for status in [*stopped, RunStatus.FAILED] if failed else stopped:
+            found += metadata.runs(status=status)
         free = [run for run in found if _is_free(metadata, run.run_id)]
-    yield from (run.run_id for run in sorted(free, key=lambda run: run.started_at))
+    return sorted(free, key=lambda run: run.started_at)
 
 
 def _is_free(metadata: MetadataStore, run_id: str) -> bool:

@@ -13,7 +13,7 @@ from flowyml.cli.program import Commands
 from flowyml.cli.project import has_history, history
 from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
 
-__all__ = ["list_whole_runs", "runs"]
+__all__ = ["RUNS", "list_whole_runs", "runs"]
 
 RUNS: Final = (
     columns.text("run", "run_id"),
@@ -120,6 +120,37 @@ def show(*, run_id: str, output: Output) -> None:
         _show_run(_whole_run(run_id))
 
 
+@runs.command()
+@click.argument("run_id", metavar="RUN")
+@click.option("--comment", required=True, metavar="WHY", help="Why; kept with who and when.")
+@click.option(
+    "--delivery",
+    "places",
+    metavar="STEP.OUTPUT",
+    multiple=True,
+    help="Only what this output owes, as `runs show` names it. May be repeated.",
+)
+@configured
+def forgive(*, run_id: str, comment: str, places: tuple[str, ...]) -> None:
+    """Let go of what a run owes and nobody can pay any more: it is never delivered.
+
+    A run that owes nothing else is done then. `runs show` says who forgave what, when and why.
+    """
+    if not comment.strip():
+        message = "say why, with --comment"
+        raise click.UsageError(message)
+    from flowyml.routing.deliver import current_user
+    from flowyml.routing.forgiving import Forgiveness
+
+    with history() as metadata:
+        run = metadata.run(run_id)
+        forgiven = Forgiveness(metadata, current_user(), comment).of(run, places)
+        status = metadata.run(run.run_id).status
+    for debt in forgiven:
+        line(f"forgiven: {debt.step}.{debt.output} {debt.hook} ({debt.component})")
+    line(f"run {run.run_id}: {status}")
+
+
 def list_whole_runs(run_ids: Sequence[str]) -> None:
     """Print everything about some runs as JSON."""
     listing([_whole_run(run_id) for run_id in run_ids], RUNS, "json", empty="")
@@ -163,6 +194,7 @@ def _show_run(run: Object) -> None:
     elif owed:
         line()
         line(f"`flowyml resume {run['run_id']}` tries again what is owed, {MENDED}")
+        line(f"What nobody can pay any more goes with `flowyml runs forgive {run['run_id']}`.")
 
 
 def _is_debt(delivery: Object) -> bool:

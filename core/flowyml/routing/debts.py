@@ -16,7 +16,7 @@ from flowyml.routing.parcels import Parcel, stored_artifact
 from flowyml.routing.router import STORE
 from flowyml.stacks.stack import Stack
 
-__all__ = ["Debts"]
+__all__ = ["Debts", "finish_steps"]
 
 Place = tuple[str, str]
 
@@ -44,7 +44,7 @@ class Debts:
         owed = [debt for debt in self.metadata.debts(self.run.run_id) if debt.hook != STORE]
         parcels = self.parcels() if owed else {}
         tried = tuple(self._try(debt, parcels) for debt in owed)
-        self._finish_steps()
+        finish_steps(self.metadata, self.run.run_id)
         return tuple(delivery for delivery in tried if delivery)
 
     def parcels(self) -> dict[Place, Parcel]:
@@ -98,12 +98,13 @@ class Debts:
         for role in self.stack.roles.values():
             yield from ((hook.name, hook.after) for hook in role.hooks)
 
-    def _finish_steps(self) -> None:
-        """Say that a step is done once nothing of it is owed any more."""
-        owing = {debt.step for debt in self.metadata.debts(self.run.run_id)}
-        for step in self.metadata.steps(self.run.run_id):
-            if step.status == StepStatus.STORED and step.name not in owing:
-                self.metadata.set_step_status(step.run_id, step.name, StepStatus.DONE)
+
+def finish_steps(metadata: MetadataStore, run_id: str) -> None:
+    """Say that a step is done once nothing of it is owed any more."""
+    owing = {debt.step for debt in metadata.debts(run_id)}
+    for step in metadata.steps(run_id):
+        if step.status == StepStatus.STORED and step.name not in owing:
+            metadata.set_step_status(step.run_id, step.name, StepStatus.DONE)
 
 
 def _gone(delivery: DeliveryRecord) -> object:

@@ -22,8 +22,9 @@ from flowyml.metadata.store import MetadataStore
 from flowyml.records import DeliveryContext, DeliveryStatus, RunInfo, StepStatus
 from flowyml.routing.attempts import Attempts
 from flowyml.routing.containers import Leaf
-from flowyml.routing.curves import Earlier, written_points
+from flowyml.routing.curves import written_points
 from flowyml.routing.debts import Debts
+from flowyml.routing.gathering import Earlier
 from flowyml.routing.ledger import DeliveryObserver, Ledger, Outcome, delivery_key
 from flowyml.routing.opening import Opening
 from flowyml.routing.parcels import Parcel, stored_artifact
@@ -43,7 +44,7 @@ def current_user() -> str:
     """Name who runs this, for the history of models."""
     try:
         return getpass.getuser()
-    except (KeyError, OSError):  # a container may run as a user that has no name
+    except (ImportError, KeyError, OSError):  # a container may run as a user that has no name
         return "unknown"
 
 

@@ -1,0 +1,88 @@
+"""Letting a debt go that nobody can pay any more, by the word of a person."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+import attrs
+from attrs import frozen
+
+from flowyml.errors import DeliveryError, NotFoundError
+from flowyml.metadata.lease import Lease
+from flowyml.metadata.rows import DeliveryRecord, RunRecord
+from flowyml.metadata.store import MetadataStore
+from flowyml.records import DeliveryStatus, RunStatus
+from flowyml.routing.debts import finish_steps
+from flowyml.routing.ledger import now
+from flowyml.routing.router import STORE
+
+__all__ = ["Forgiveness"]
+
+
+@frozen
+class Forgiveness:
+    """Who forgives, and why.
+
+    Attributes:
+        metadata: The ledger.
+        actor: Who it is.
+        comment: Why.
+    """
+
+    metadata: MetadataStore
+    actor: str
+    comment: str
+
+    def of(self, run: RunRecord, places: Collection[str] = ()) -> tuple[DeliveryRecord, ...]:
+        """Let go of what a run owes; its line in the ledger says by whom, when and why.
+
+        A run that owes nothing any more, and was incomplete for it, is done. What is not stored is
+        no debt: its step runs again.
+
+        Args:
+            run: The run.
+            places: ``step.output`` of the only debts that are meant; all of them without any.
+
+        Raises:
+            NotFoundError: A place owes nothing, or the run owes nothing at all.
+            DeliveryError: Another process works on the run.
+        """
+        with Lease(self.metadata, run.run_id, refusal=_taken(run.run_id)):
+            owed = [debt for debt in self.metadata.debts(run.run_id) if debt.hook != STORE]
+            meant = _meant(run.run_id, owed, places)
+            with self.metadata.transaction():
+                forgiven = tuple(self._forgiven(debt) for debt in meant)
+                finish_steps(self.metadata, run.run_id)
+                status = self.metadata.run(run.run_id).status
+                if status is RunStatus.INCOMPLETE and not self.metadata.debts(run.run_id):
+                    self.metadata.set_run_status(run.run_id, RunStatus.DONE)
+        return forgiven
+
+    def _forgiven(self, debt: DeliveryRecord) -> DeliveryRecord:
+        """Close a line; what its last attempt said stays in it."""
+        moment = now()
+        reason = f"forgiven by {self.actor} on {moment:%Y-%m-%d %H:%M} UTC: {self.comment}"
+        closed = attrs.evolve(debt, status=DeliveryStatus.SKIPPED, reason=reason, updated_at=moment)
+        self.metadata.update_delivery(closed)
+        return closed
+
+
+def _meant(
+    run_id: str, owed: Sequence[DeliveryRecord], places: Collection[str]
+) -> list[DeliveryRecord]:
+    known = list(dict.fromkeys(_place(debt) for debt in owed))
+    unknown = [place for place in places if place not in known]
+    if unknown or not owed:
+        what = f" for {' and '.join(unknown)}" if unknown else ""
+        message = f"the run {run_id} owes nothing{what} (it owes: {', '.join(known) or 'nothing'})"
+        raise NotFoundError(message)
+    return [debt for debt in owed if not places or _place(debt) in places]
+
+
+def _place(debt: DeliveryRecord) -> str:
+    return f"{debt.step}.{debt.output}"
+
+
+def _taken(run_id: str) -> DeliveryError:
+    message = f"another process works on the run {run_id}; try again when it has ended"
+    return DeliveryError(message, transient=True)
