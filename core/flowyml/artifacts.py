@@ -66,6 +66,7 @@ class Artifact:
 
     Attributes:
         hooks: Names of the hooks that deliver this type.
+        routed_as: The type whose hooks and rules speak for this one; None for itself.
         data: The value itself.
         name: Display name; the name of the output where it is not given.
         version: Version as its user counts it.
@@ -73,6 +74,7 @@ class Artifact:
     """
 
     hooks: ClassVar[tuple[str, ...]] = ("store_artifact",)
+    routed_as: ClassVar[type[Artifact] | None] = None
 
     data: Any = field(validator=_required)
     name: str | None = field(default=None, kw_only=True)
@@ -248,7 +250,7 @@ class Metrics(_NamedValues):
 class Curve(Artifact, Sequence[Metrics]):
     """Points of a curve that a step handed over one after the other: a sequence of `Metrics`.
 
-    A run makes it of metrics that a step logs or yields; it is routed as `Metrics` are.
+    A run makes it of metrics that a step logs or yields.
 
     Attributes:
         data: Its columns, an entry for each point: ``names``, the name of the point below its step;
@@ -257,7 +259,7 @@ class Curve(Artifact, Sequence[Metrics]):
         step: The step of its first point.
     """
 
-    hooks: ClassVar[tuple[str, ...]] = Metrics.hooks
+    routed_as: ClassVar[type[Artifact]] = Metrics
 
     data: dict[str, list[Any]]
     step: int | None = field(default=None, kw_only=True)

@@ -20,7 +20,7 @@ from flowyml.plugins import ExperimentTracker, hookimpl
 from flowyml.records import DeliveryContext, DeliveryStatus, LoggedRun
 from flowyml.routing.collect import Reader
 from flowyml.routing.containers import Leaf
-from flowyml.routing.curves import MOST, Earlier, Gathering, Hooks, is_point
+from flowyml.routing.gathering import MOST, Earlier, Gathering, Hooks, is_point
 from flowyml.routing.router import Router
 
 Seen = tuple[str, int | None, dict[str, Any], dict[str, Any], str, Any]

@@ -14,14 +14,14 @@ from attrs import define, evolve, field
 
 from flowyml.artifacts import Artifact, Metrics, Model, Parameters
 from flowyml.errors import DeliveryError, PipelineError, SerializationError, StepError
+from flowyml.pipelines.step import YIELDED
 from flowyml.routing.containers import Leaf, child_name, take_apart
-from flowyml.routing.curves import Gathering, Hooks, is_point
+from flowyml.routing.gathering import Gathering, Hooks, is_point
 
-if TYPE_CHECKING:  # planning takes a name from here, and needs nothing that runs steps
+if TYPE_CHECKING:  # a plan imports this with a pipeline's file, and nothing that runs steps
     from flowyml.pipelines.workplace import Workplace
 
 __all__ = [
-    "YIELDED",
     "Deliveries",
     "current_deliveries",
     "deploy_model",
@@ -30,9 +30,6 @@ __all__ = [
     "register_model",
     "store_artifact",
 ]
-
-YIELDED = "yielded"
-"""Name of what a generator yields, below the name of its step."""
 
 
 @define(eq=False)

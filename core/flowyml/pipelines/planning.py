@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from flowyml.pipelines.graph import Graph, Node
-from flowyml.pipelines.inside import YIELDED
+from flowyml.pipelines.step import YIELDED
 from flowyml.routing.containers import child_name
 from flowyml.routing.plan import DeclaredOutput, Plan, make_plan
 from flowyml.routing.router import Router

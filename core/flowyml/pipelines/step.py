@@ -13,7 +13,10 @@ from attrs import define, field, frozen
 from flowyml.errors import PipelineError
 from flowyml.pipelines.annotations import Hints, resolve_hints, spelled, yields
 
-__all__ = ["Output", "Parameter", "Retry", "Step", "step"]
+__all__ = ["YIELDED", "Output", "Parameter", "Retry", "Step", "step"]
+
+YIELDED = "yielded"
+"""Name of what a generator yields, below the name of its step."""
 
 P = ParamSpec("P")
 R = TypeVar("R")

@@ -7,23 +7,26 @@ The hooks of the built-in roles have an entry each; a hook of a third party's ro
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import singledispatch
 from typing import Any, Final, TypeVar
 
 from attrs import frozen
 
 from flowyml.artifacts import Curve, Metrics, Parameters
 from flowyml.errors import DeliveryError, IntegrityError
+from flowyml.metadata.columns import from_micros
 from flowyml.metadata.rows import DeliveryRecord, ModelEvent
 from flowyml.records import (
     DeliveryContext,
     DeliveryStatus,
     LoggedRun,
+    Producer,
     Registration,
     StoredArtifact,
 )
-from flowyml.routing.curves import points_of
-from flowyml.routing.ledger import Outcome, now
+from flowyml.routing.containers import child_name
+from flowyml.routing.ledger import Outcome, delivery_key, now
 from flowyml.routing.parcels import Parcel
 from flowyml.serialization import decode, encode
 from flowyml.stacks.stack import Stack
@@ -63,10 +66,20 @@ def call_hook(
     return _CALLS.get(delivery.hook, _third_party)(call)
 
 
-def kept_values(value: Mapping[str, Any] | Curve) -> dict[str, Any]:
-    """Return metrics or parameters as the ledger keeps those that are not stored."""
-    if isinstance(value, Curve):
-        return {"kept": {"curve": encode(value.data)}}
+@singledispatch
+def kept_values(value: object) -> dict[str, Any] | None:
+    """Return a value as the ledger keeps what is not stored; None for what it has no form for."""
+    del value
+    return None
+
+
+@kept_values.register
+def _(value: Curve) -> dict[str, Any]:
+    return {"kept": {"curve": encode(value.data)}}
+
+
+@kept_values.register(Mapping)
+def _(value: Mapping[str, Any]) -> dict[str, Any]:
     kept = {
         "values": encode(dict(value)),
         "step": getattr(value, "step", None),
@@ -111,11 +124,24 @@ def _log_metrics(call: _Call) -> Outcome:
 def _log_curve(curve: Curve, call: _Call) -> LoggedRun:
     """Log all points at once, or one by one where the tracker knows no other way."""
     hooks, component = call.stack.hooks, call.delivery.component
-    batch = list(points_of(curve, call.context, call.delivery.hook, component))
+    batch = list(_points_of(curve, call.context, call.delivery.hook, component))
     logged = hooks.log_metrics_batch(component, batch)
     if logged is not None:
         return logged
     return [hooks.log_metrics(component, *point) for point in batch][-1]
+
+
+def _points_of(
+    curve: Curve, context: DeliveryContext, hook: str, component: str
+) -> Iterator[tuple[Metrics, DeliveryContext]]:
+    """Yield each point, with the context that it would have on its own."""
+    run, place = context.run, context.producer
+    names, times = curve.data["names"], curve.data["times"]
+    for point, name, moment in zip(curve, names, times, strict=True):
+        output = child_name(place.step, name)
+        key = delivery_key(run.run_id, place.step, output, hook, component)
+        producer = Producer(place.pipeline, place.run_id, place.step, output)
+        yield point, DeliveryContext(key, run, producer, context.attempt, from_micros(moment))
 
 
 def _log_parameters(call: _Call) -> Outcome:

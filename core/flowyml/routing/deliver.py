@@ -22,8 +22,9 @@ from flowyml.metadata.store import MetadataStore
 from flowyml.records import DeliveryContext, DeliveryStatus, RunInfo, StepStatus
 from flowyml.routing.attempts import Attempts
 from flowyml.routing.containers import Leaf
-from flowyml.routing.curves import Earlier, written_points
+from flowyml.routing.curves import written_points
 from flowyml.routing.debts import Debts
+from flowyml.routing.gathering import Earlier
 from flowyml.routing.ledger import DeliveryObserver, Ledger, Outcome, delivery_key
 from flowyml.routing.opening import Opening
 from flowyml.routing.parcels import Parcel, stored_artifact

@@ -21,7 +21,7 @@ from flowyml.artifacts import Artifact
 from flowyml.errors import PipelineError
 from flowyml.stacks.rules import Rule
 
-__all__ = ["hooks_for", "hooks_of", "rule_for", "rule_names"]
+__all__ = ["hooks_for", "hooks_of", "routed_class", "rule_for", "rule_names"]
 
 
 @singledispatch
@@ -34,6 +34,11 @@ def hooks_of(value: object) -> tuple[str, ...]:
 @hooks_of.register
 def _(value: Artifact) -> tuple[str, ...]:
     return value.hooks
+
+
+def routed_class(cls: type) -> type:
+    """Return the class whose hooks and rules speak for values of a class."""
+    return cls.routed_as or cls if issubclass(cls, Artifact) else cls
 
 
 def hooks_for(cls: type) -> tuple[str, ...]:

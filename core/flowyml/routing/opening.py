@@ -7,7 +7,6 @@ from typing import Any
 
 from attrs import frozen
 
-from flowyml.artifacts import Curve, Metrics
 from flowyml.records import Producer, RunInfo
 from flowyml.routing.calls import kept_values
 from flowyml.routing.containers import Leaf
@@ -68,7 +67,7 @@ class Opening:
 
     def _route(self, leaf: Leaf, hooks: Collection[str] | None) -> TypeRoute:
         """Return the route of a leaf; a deployment called by name needs no rule to permit it."""
-        cls = Metrics if isinstance(leaf.value, Curve) else type(leaf.value)
+        cls = type(leaf.value)
         route = self.router.route(cls, leaf.route)
         if hooks is None or "deploy_model" not in hooks or route.rule.deploy is not None:
             return route
@@ -102,6 +101,4 @@ def _payload(
         return gate_payload(planned, route.rule)
     if planned.hook == STORE:
         return written_points(leaf.value)
-    if planned.hook in KEPT and not stored and isinstance(leaf.value, Mapping | Curve):
-        return kept_values(leaf.value)
-    return None
+    return kept_values(leaf.value) if planned.hook in KEPT and not stored else None

@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from flowyml.errors import ConfigurationError
 from flowyml.plugins.discovery import installed
 from flowyml.plugins.roles import DeliveryHook, OnError
-from flowyml.routing.dispatch import hooks_for, rule_for
+from flowyml.routing.dispatch import hooks_for, routed_class, rule_for
 from flowyml.stacks.rules import Route, Rule
 from flowyml.stacks.stack import Stack
 from flowyml.stacks.templates import PathTemplate
@@ -101,9 +101,9 @@ class Router:
             PipelineError: Two equally specific answers.
             ConfigurationError: The class names a hook that no role has.
         """
-        key = (cls, override)
+        key = (routed_class(cls), override)
         if key not in self._routes:
-            self._routes[key] = self._make(cls, override)
+            self._routes[key] = self._make(*key)
         return self._routes[key]
 
     def _make(self, cls: type, override: Route | None) -> TypeRoute:
