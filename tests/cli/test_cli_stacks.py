@@ -189,6 +189,64 @@ def test_an_active_stack_that_is_not_there_is_found(flowyml: Ask, file: Path) ->
     assert flowyml("stack", "validate").out == "STACK   STATUS\nfirst   ok\nsecond  ok\n"
 
 
+MISSPELT = """\
+stacks:
+  first:
+    artifact_routing:
+      Modell: { register: false }
+      FraudModel: { register: false }
+"""
+
+
+def test_a_type_that_is_misspelt_is_a_warning_at_its_line(flowyml: Ask, file: Path) -> None:
+    """It could be a class of the user's, as `FraudModel` is; the plan says the same."""
+    file.write_text(MISSPELT)
+    (file.parent / "flow.py").write_text(
+        "from flowyml import Model, Pipeline, step\n\n"
+        "@step\ndef train() -> Model: ...\n\np = Pipeline('p').add_step(train)\n"
+    )
+
+    answer = flowyml("stack", "validate")
+    (check,) = flowyml("stack", "validate", "-o", "json").objects
+    plan = flowyml("plan", "flow.py")
+
+    assert answer.code == plan.code == 0
+    assert answer.err == (
+        "Warning: flowyml.yaml:4:7: the rule for 'Modell' speaks for no type that FlowyML knows; "
+        "did you mean 'Model'?\n"
+    )
+    (warning,) = check["warnings"]
+    assert (warning["line"], warning["column"]) == (4, 7)
+    assert "Warning: flowyml.yaml:4:7: the rule for 'Modell' speaks for no output" in plan.err
+    assert "hint: did you mean 'Model'?" in plan.err
+
+
+LAB = """
+class Notes:
+    name, version, runs_code = "notes", 1, False
+    def writer(self, value): ...
+    def read(self, source, *, trusted): ...
+"""
+
+
+def test_a_format_of_another_distribution_is_known(
+    command: Ask, file: Path, install: Install
+) -> None:
+    """By its entry point; one that is broken is named where a format is not known."""
+    points = "[flowyml.serializer]\nlab.Report = lab:Notes\n"
+    site = install("lab", {"lab": LAB}, points)
+    file.write_text("plugins: { artifact_routing: { Report: { format: notes } } }\n")
+
+    known = command("stack", "validate", PYTHONPATH=str(site))
+    unknown = command("stack", "validate")
+    (site / "lab.py").write_text("import gone")
+    broken = command("stack", "validate", PYTHONPATH=str(site))
+
+    assert (known.code, unknown.code, broken.code) == (0, 2, 2)
+    assert "flowyml.yaml:1:50: the rule for Report: there is no format 'notes'" in unknown.err
+    assert "the serializer for lab.Report of lab 1.5 (lab:Notes) cannot be used" in broken.err
+
+
 @pytest.mark.usefixtures("tracker")
 def test_a_secret_is_never_shown(
     flowyml: Ask, project: Path, monkeypatch: pytest.MonkeyPatch

@@ -220,7 +220,21 @@ def test_what_is_most_likely_not_meant_is_a_warning(shop: Workshop) -> None:
         "warning: the rule for 'Modle' speaks for no output of 'fraud'",
         "warning: the rule for 'FraudModel' speaks for no output of 'fraud'",
     ]
-    assert said(planned(shop, Model, Any, Modle=register)) == []
+    assert said(planned(shop, Model, Any, FraudModel=register)) == []
+
+
+def test_a_rule_whose_type_is_misspelt_asks_what_was_meant(shop: Workshop) -> None:
+    """Also where the annotations do not tell everything; a class of the user's is no mistake."""
+    for returned in ((Model,), (Model, Any)):
+        (found,) = planned(shop, *returned, Modell=Rule()).problems
+        assert (found.severity, found.problem.hint) == ("warning", "did you mean 'Model'?")
+    (found,) = planned(shop, FraudModel, FraudModell=Rule()).problems
+    assert found.problem.hint == "did you mean 'FraudModel'?"
+
+    class Models(Model):
+        """Its name is close to another one's."""
+
+    assert said(planned(shop, Models, Models=Rule())) == []
 
 
 def test_what_cannot_be_planned_is_an_error_of_its_output(shop: Workshop) -> None:

@@ -245,10 +245,15 @@ def _python(code: str, *paths: Path, **environment: str) -> str:
 
 
 def test_importing_the_room_imports_no_library() -> None:
-    """Nothing besides the standard library and attrs, also for a dict that is packed."""
+    """Nothing besides the standard library and attrs, also for a dict that is packed.
+
+    Nor does it take one to know which formats there are.
+    """
     code = """
         import sys
         from flowyml.serialization import pack
+        from flowyml.serialization.catalog import format_names
+        assert {"parquet", "feather", "pickle", "npz", "safetensors"} <= format_names()
         pack({"a": 1.5}, type_name="dict", name="a", producer=None, key=None)
         roots = {name.partition(".")[0] for name in sys.modules}
         roots -= {*sys.stdlib_module_names, "__main__", "attr", "attrs", "flowyml"}

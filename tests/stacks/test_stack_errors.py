@@ -62,6 +62,16 @@ TEXTS = {
         "did you mean 'path'",
     ),
     "missing": ("plugins: { artifact_store: { type: gcs } }", "1:28", "'bucket' is missing"),
+    "format": (
+        "plugins:\n  artifact_routing:\n    dict:\n      format: yaml\n",
+        "4:15",
+        "the rule for dict: there is no format 'yaml'",
+    ),
+    "formats": (
+        "plugins: { artifact_routing: { dict: { format: jsonn } } }",
+        "1:48",
+        "did you mean 'json'? (known formats: arrow, arrow-generator, ",
+    ),
     "own check": (
         "plugins: { artifact_store: { type: gcs, bucket: B1 } }",
         "1:28",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -131,7 +132,7 @@ def validate(*, name: str | None, output: Output) -> int:
 
     Exits with 2 when something is wrong.
     """
-    from flowyml.cli.validation import checked_stacks, explained
+    from flowyml.cli.validation import checked_stacks, doubted, explained
     from flowyml.plugins.discovery import installed, warn_of_misfits
 
     checked = checked_stacks(name)
@@ -144,6 +145,8 @@ def validate(*, name: str | None, output: Output) -> int:
         table(whole, VALIDATED)
     for check in failed if output == "table" else ():
         complain(f"Error: {explained(check)}")
+    for doubt in chain.from_iterable(map(doubted, checked)) if output == "table" else ():
+        complain(f"Warning: {doubt}")
     return 2 if failed else 0
 
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from flowyml.errors import ConfigurationError, FlowyMLError, Problem
+from flowyml.routing.doubts import misspelt_rules
 from flowyml.stacks.active import configuration
 from flowyml.stacks.configuration import Configuration
 
-__all__ = ["checked_stacks", "explained"]
+__all__ = ["checked_stacks", "doubted", "explained"]
 
 
 def checked_stacks(name: str | None) -> list[dict[str, Any]]:
@@ -25,7 +27,7 @@ def checked_stacks(name: str | None) -> list[dict[str, Any]]:
     problems = () if name else found.problems
     whole = [_check(None, ConfigurationError(*problems))] if problems else []
     names = [name] if name else found.stack_names
-    return [*whole, *(_check(each, _built(found, each)) for each in names)]
+    return [*whole, *(_checked(found, each) for each in names)]
 
 
 def explained(check: dict[str, Any]) -> str:
@@ -34,20 +36,30 @@ def explained(check: dict[str, Any]) -> str:
     return f"{of_stack}{check['error']}"
 
 
-def _built(found: Configuration, name: str) -> FlowyMLError | None:
+def doubted(check: dict[str, Any]) -> Iterator[str]:
+    """Yield what is most likely not meant in a stack, for people."""
+    for doubt in check["warnings"]:
+        place = ":".join(str(doubt[key]) for key in ("file", "line", "column") if doubt[key])
+        yield f"{place}: {doubt['message']}; {doubt['hint']}"
+
+
+def _checked(found: Configuration, name: str) -> dict[str, Any]:
     try:
-        found.build(name)
+        built = found.build(name)
     except FlowyMLError as error:
-        return error
-    return None
+        return _check(name, error)
+    return _check(name, None, [problem for _, problem in misspelt_rules(built)])
 
 
-def _check(name: str | None, error: FlowyMLError | None) -> dict[str, Any]:
+def _check(
+    name: str | None, error: FlowyMLError | None, doubts: Sequence[Problem] = ()
+) -> dict[str, Any]:
     return {
         "name": name,
         "status": "failed" if error else "ok",
         "error": str(error) if error else None,
         "problems": [_problem(problem) for problem in _problems(error)],
+        "warnings": [_problem(problem) for problem in doubts],
     }
 
 

@@ -7,15 +7,18 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import frozen
 
+from flowyml import artifacts
 from flowyml.errors import Problem
 from flowyml.plugins.libraries import missing_libraries
 from flowyml.routing.dispatch import rule_names
 from flowyml.routing.expectations import expected_outputs
 from flowyml.routing.planned import DeclaredOutput, PlannedOutput, PlanProblem
 from flowyml.routing.router import STORE, PlannedDelivery
+from flowyml.serialization.catalog import class_names
+from flowyml.stacks.spelling import meant
 from flowyml.stacks.stack import Stack
 
-__all__ = ["Doubts"]
+__all__ = ["Doubts", "misspelt_rules"]
 
 SWITCHES = {
     "register_model": "register",
@@ -117,19 +120,34 @@ class Doubts:
                     yield PlanProblem("warning", Problem(message, hint=hint))
 
     def _unused_rules(self, declared: Iterable[DeclaredOutput]) -> Iterator[PlanProblem]:
-        """Find rules that speak for nothing here, where the annotations tell everything."""
+        """Find rules that speak for nothing here.
+
+        Where the annotations do not tell everything, only those whose type is most likely misspelt.
+        """
         classes = [
             expected.cls
             for output in declared
             for expected in expected_outputs(output.annotation, output.output)
         ]
-        if any(cls is None for cls in classes):
-            return
         spoken_for = {name for cls in classes if cls for name in rule_names(cls)}
-        for name in self.stack.rules:
-            if name not in {*spoken_for, "default"}:
+        unused = [name for name in self.stack.rules if name not in {*spoken_for, "default"}]
+        misspelt = dict(misspelt_rules(self.stack))
+        tells_all = all(cls is not None for cls in classes)
+        for name in unused:
+            if tells_all or name in misspelt:
                 message = f"the rule for {name!r} speaks for no output of {self.pipeline!r}"
-                yield PlanProblem("warning", Problem(message))
+                close = misspelt[name].hint if name in misspelt else meant(name, spoken_for)
+                place = self.stack.rule_places.get(name)
+                yield PlanProblem("warning", Problem(message, place, close))
+
+
+def misspelt_rules(stack: Stack) -> Iterator[tuple[str, Problem]]:
+    """Yield the rules whose type is most likely another one that FlowyML knows, by their name."""
+    known = {*artifacts.__all__, *class_names(), "default"}
+    for name in stack.rules:
+        if name not in known and (close := meant(name, known, closeness=0.8)):
+            message = f"the rule for {name!r} speaks for no type that FlowyML knows"
+            yield name, Problem(message, stack.rule_places.get(name), close)
 
 
 def _calls(output: PlannedOutput) -> Sequence[PlannedDelivery]:

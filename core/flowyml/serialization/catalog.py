@@ -19,7 +19,15 @@ from flowyml.serialization.contract import Serializer
 from flowyml.serialization.providers import Provider, provider_for, providers
 from flowyml.serialization.tagged import holds_class
 
-__all__ = ["Offer", "automatic", "by_format", "for_reading"]
+__all__ = [
+    "Offer",
+    "automatic",
+    "by_format",
+    "class_names",
+    "for_reading",
+    "format_names",
+    "provided_formats",
+]
 
 Places = Mapping[str, str]
 
@@ -184,6 +192,25 @@ def for_reading(name: str, python_type: str) -> Serializer:
         "install the package that stored it, or a newer flowyml"
     )
     raise SerializationError(message)
+
+
+def format_names() -> frozenset[str]:
+    """Return the names of all built-in formats, whatever they are for; nothing is imported."""
+    return frozenset().union(ANY, ALIASES, *(_all(offer) for offer in OFFERS.values()))
+
+
+def provided_formats() -> frozenset[str]:
+    """Return the names of the formats that other distributions bring, each of which is imported.
+
+    Raises:
+        PluginError: One of them is broken.
+    """
+    return frozenset(provider.load().name for provider in providers())
+
+
+def class_names() -> frozenset[str]:
+    """Return the names of the classes that have a format of their own."""
+    return frozenset(place.partition(":")[2] for place in OFFERS)
 
 
 @lru_cache(maxsize=1024)

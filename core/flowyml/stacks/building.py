@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,15 +11,16 @@ from typing import Any, Final, Literal
 import attrs
 from attrs import define, field
 
-from flowyml.errors import ConfigurationError, PluginError, Problem
+from flowyml.errors import ConfigurationError, Location, PluginError, Problem
 from flowyml.plugins.components import Component
 from flowyml.plugins.discovery import Catalog
 from flowyml.plugins.roles import BUILTIN_ROLES, Role
+from flowyml.serialization.catalog import format_names, provided_formats
 from flowyml.stacks.hooks import Hooks
 from flowyml.stacks.nodes import Entry, ListNode, MappingNode, Node, ScalarNode
 from flowyml.stacks.rules import Rule
-from flowyml.stacks.secrecy import component_secrets, redact, said
 from flowyml.stacks.seats import Member, seat_members
+from flowyml.stacks.secrecy import component_secrets, redact, said
 from flowyml.stacks.spelling import meant
 from flowyml.stacks.stack import STORE, STORES, Stack, store_names, unknown_store
 from flowyml.stacks.structuring import Structurer
@@ -90,6 +91,7 @@ class _Builder:
             components={member.name: member.component for member in self._completed()},
             types=self.types,
             rules=rules,
+            rule_places={name: place for name, place in self._rule_places() if name in rules},
             hooks=self._hooks(),
             roles=self.roles,
             trust=trust,
@@ -234,11 +236,18 @@ class _Builder:
                 self._check_rule(rule, entry.value, what)
         return rules
 
+    def _rule_places(self) -> Iterator[tuple[str, Location]]:
+        node = self.node.get(ROUTING)
+        for entry in node if isinstance(node, MappingNode) else ():
+            yield entry.key.text, entry.key.location
+
     def _check_rule(self, rule: Rule, node: Node, what: str) -> None:
         stores = store_names(self.types)
         if rule.store is not None and rule.store not in stores:
             message = unknown_store(self.name, rule.store, self.types)
             self._problem(f"{what}: {message}", _below(node, "store"))
+        if rule.format is not None and rule.format not in format_names():
+            self._check_provided(rule.format, _below(node, "format"), what)
         for metric, bound in (rule.deploy_min_metrics or {}).items():
             if not math.isfinite(bound):
                 message = f"{what}: the threshold for {metric!r} is not a finite number"
@@ -248,6 +257,19 @@ class _Builder:
             if hook not in known:
                 message = f"{what}: no role has the delivery hook {hook!r}"
                 self._problem(message, _below(node, "hooks", hook), meant(hook, known))
+
+    def _check_provided(self, format_: str, node: Node, what: str) -> None:
+        """See whether another distribution brings a format; only now are serializers imported."""
+        known, broken = format_names(), ""
+        try:
+            known |= provided_formats()
+        except PluginError as error:
+            broken = f"; {error}"
+        if format_ not in known:
+            close = meant(format_, known)
+            listed = f"known formats: {', '.join(sorted(known))}{broken}"
+            message = f"{what}: there is no format {format_!r}"
+            self._problem(message, node, f"{close} ({listed})" if close else listed)
 
     def _delivery_hooks(self) -> list[str]:
         added = [self.catalog.role(name) for name in self.catalog.roles() if name not in self.roles]

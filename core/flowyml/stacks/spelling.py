@@ -7,9 +7,15 @@ from collections.abc import Iterable
 __all__ = ["meant"]
 
 
-def meant(name: str, known: Iterable[str]) -> str | None:
-    """Return a question that names the closest of the known names; None where none is close."""
+def meant(name: str, known: Iterable[str], closeness: float = 0.6) -> str | None:
+    """Return a question that names the closest of the known names; None where none is close.
+
+    Args:
+        name: What was written.
+        known: What could be meant.
+        closeness: How alike they have to be: 1 is the same.
+    """
     import difflib  # noqa: PLC0415  # only a mistake pays for it
 
-    close = difflib.get_close_matches(name, list(known), n=1)
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=closeness)
     return f"did you mean {close[0]!r}?" if close else None

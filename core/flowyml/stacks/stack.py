@@ -7,7 +7,7 @@ from typing import Final, cast
 
 from attrs import field, frozen
 
-from flowyml.errors import ConfigurationError
+from flowyml.errors import ConfigurationError, Location
 from flowyml.plugins.components import ArtifactStore, Component
 from flowyml.plugins.roles import Role
 from flowyml.stacks.hooks import Hooks
@@ -33,6 +33,7 @@ class Stack:
         components: By the name of the component.
         types: Their ``type:``, by the name of the component.
         rules: ``artifact_routing``, by the name of the type.
+        rule_places: Where the rules stand in the file.
         hooks: The typed facade over the components' hooks.
         roles: The roles that deliver, in the order in which they do: all the built-in ones, and
             those of third parties that this stack fills.
@@ -46,6 +47,7 @@ class Stack:
     rules: Mapping[str, Rule] = field(repr=False)
     hooks: Hooks = field(repr=False)
     roles: Mapping[str, Role] = field(repr=False)
+    rule_places: Mapping[str, Location] = field(factory=dict, repr=False)
     trust: frozenset[str] = frozenset()
     cache: bool = False
 
