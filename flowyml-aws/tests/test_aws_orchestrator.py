@@ -16,7 +16,7 @@ from typing import Any
 import boto3
 import pytest
 from tests.servers.aws import ROLE
-from tests.servers.processes import ServerProcess
+from tests.servers.processes import ServerProcess, on_a_leash
 from tests.servers.sagemaker import SageMakerServer
 
 from flowyml.errors import ConfigurationError
@@ -145,7 +145,7 @@ def running(
     gate = project / "gate"
     monkeypatch.setenv("GATE", str(gate))
     process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "flowyml"), "run", "pipeline.py"],
+        on_a_leash([str(Path(sys.executable).parent / "flowyml"), "run", "pipeline.py"]),
         cwd=project,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

@@ -16,7 +16,7 @@ import grpc
 import pytest
 from tests.servers.gcs import make_gcs_bucket
 from tests.servers.mlflow import start_mlflow
-from tests.servers.processes import ServerProcess
+from tests.servers.processes import ServerProcess, on_a_leash
 from tests.servers.vertex import VertexServer
 from tests.servers.vertex_state import Fault
 
@@ -284,7 +284,7 @@ def running(
     gate = project / "gate"
     monkeypatch.setenv("GATE", str(gate))
     process = subprocess.Popen(
-        [str(Path(sys.executable).parent / "flowyml"), "run", "pipeline.py"],
+        on_a_leash([str(Path(sys.executable).parent / "flowyml"), "run", "pipeline.py"]),
         cwd=project,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

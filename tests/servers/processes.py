@@ -27,7 +27,7 @@ import ctypes, os, signal, sys
 ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
 if os.getppid() != int(sys.argv[1]):
     os._exit(137)
-for ignored in (signal.SIGPIPE, signal.SIGXFSZ):
+for ignored in (signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ):  # by Python, or by a shell
     signal.signal(ignored, signal.SIG_DFL)
 os.execvp(sys.argv[2], sys.argv[2:])
 """
