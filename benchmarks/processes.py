@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -77,6 +78,7 @@ def report_of(
     python: str = sys.executable,
     folder: Path | None = None,
     variables: Mapping[str, str] = MappingProxyType({}),
+    patience: float = PATIENCE,
 ) -> dict[str, Any]:
     """Run one of the programs beside this module; return what it reports.
 
@@ -86,23 +88,45 @@ def report_of(
         python: The interpreter, that of another environment where another product is measured.
         folder: Where it runs; an empty folder of its own where none is given.
         variables: Further environment variables.
+        patience: Seconds after which it is given up.
+
+    Raises:
+        RuntimeError: It failed.
+        TimeoutExpired: It was given up.
     """
     command = [python, "-W", "ignore", str(PROGRAMS / program), *map(str, arguments)]
-    with tempfile.TemporaryDirectory() as empty:
-        done = subprocess.run(
-            command,
-            cwd=folder or empty,
-            env=_surroundings(PYTHONPATH=str(ROOT), **variables),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=PATIENCE,
-        )
-    if done.returncode:
-        message = f"{program} exited {done.returncode}: {done.stderr[-2000:]}"
+    surroundings = _surroundings(PYTHONPATH=str(ROOT), **variables)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as empty:
+        code, printed, said = _ended(command, folder or Path(empty), surroundings, patience)
+    if code:
+        message = f"{program} exited {code}: {said[-2000:]}"
         raise RuntimeError(message)
-    report: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    report: dict[str, Any] = json.loads(printed.strip().splitlines()[-1])
     return report
+
+
+def _ended(
+    command: Sequence[str], folder: Path, surroundings: Mapping[str, str], patience: float
+) -> tuple[int, str, str]:
+    """Run a program to its end; return its exit code and what it wrote to both streams.
+
+    One that is given up takes the servers along that it has started.
+    """
+    with subprocess.Popen(
+        command,
+        cwd=folder,
+        env=surroundings,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as process:
+        try:
+            printed, said = process.communicate(timeout=patience)
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
+    return process.returncode, printed, said
 
 
 def environment(folder: Path, *requirements: str) -> str:

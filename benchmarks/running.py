@@ -81,7 +81,9 @@ def _parser(sections: Mapping[str, Measure]) -> argparse.ArgumentParser:
 def _measured(name: str, measure: Measure) -> Section:
     started = time.perf_counter()
     try:
-        with tempfile.TemporaryDirectory(prefix="flowyml-bench-") as folder:
+        with tempfile.TemporaryDirectory(
+            prefix="flowyml-bench-", ignore_cleanup_errors=True
+        ) as folder:
             section = measure(Path(folder))
     except Exception as error:  # noqa: BLE001  # the other sections are measured all the same
         section = Section(name, (), failures=(f"{type(error).__name__}: {error}",))

@@ -32,7 +32,7 @@ PIECE = 1024
 SMALL = 8 * PIECE
 """Bytes of what is moved first, which imports and connects."""
 
-PATIENCE = 90
+PATIENCE = 60
 """Seconds after which fsspec is given up."""
 
 libc = ctypes.CDLL(None)
@@ -199,7 +199,8 @@ def by_fsspec(place):
     except subprocess.TimeoutExpired:
         return {"fsspec_failed": f"took longer than {PATIENCE} s"}
     except subprocess.CalledProcessError as error:
-        return {"fsspec_failed": error.stderr.strip().splitlines()[-1]}
+        said = error.stderr.strip() or f"exited {error.returncode}"
+        return {"fsspec_failed": said.splitlines()[-1]}
     report = json.loads(done.stdout.splitlines()[-1])
     return {f"fsspec_{name}": seconds for name, seconds in report.items()}
 

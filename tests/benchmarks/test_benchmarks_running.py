@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from importlib import import_module
 from pathlib import Path
 
 import pytest
 from benchmarks.figures import Figure, Section
+from benchmarks.processes import report_of
 from benchmarks.running import SECTIONS, run
 
 
@@ -66,3 +69,33 @@ def test_the_page_begins_with_the_machine_and_how_to_read_it(tmp_path: Path) -> 
 def test_every_section_can_be_measured(name: str) -> None:
     """Its module is there, and measures; to run it takes minutes."""
     assert callable(import_module(f"benchmarks.{name}").measure)
+
+
+def test_a_program_that_is_given_up_takes_its_servers_along(tmp_path: Path) -> None:
+    """What it started would go on using the processors that the next one is measured on."""
+    pipe = tmp_path / "pipe"
+    program = tmp_path / "program.py"
+    os.mkfifo(pipe)
+    program.write_text(
+        "import subprocess, sys, time\n"
+        f"with open({str(pipe)!r}, 'w') as end:\n"
+        "    subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], stdout=end)\n"
+        "time.sleep(600)\n"
+    )
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+
+    with pytest.raises(subprocess.TimeoutExpired):
+        report_of(str(program), folder=tmp_path, patience=3)
+
+    os.set_blocking(reading, True)
+    with os.fdopen(reading) as end:
+        assert end.read() == ""  # which comes when nobody has the other end any more
+
+
+def test_what_a_program_says_when_it_fails_is_in_the_error(tmp_path: Path) -> None:
+    """The page tells more than an exit code."""
+    program = tmp_path / "program.py"
+    program.write_text("import sys\nsys.exit('no water')\n")
+
+    with pytest.raises(RuntimeError, match=r"program.py exited 1: no water"):
+        report_of(str(program), folder=tmp_path)
