@@ -56,8 +56,10 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
     from flowyml.cli.runs import list_whole_runs
     from flowyml.cli.screen import complain
     from flowyml.cli.summary import EXIT_CODES, summarize
-    from flowyml.cli.watch import observer
+    from flowyml.cli.transfer import shows_bars
+    from flowyml.cli.watch import LiveView, observer
     from flowyml.pipelines.watching import watching
+    from flowyml.storage.transfers import watching_transfers
 
     with ExitStack() as block:
         if output == "json":
@@ -65,6 +67,8 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
         view = observer(on_stderr=output == "json")
         block.callback(view.close)
         block.enter_context(watching(view))
+        if isinstance(view, LiveView) and output == "table" and shows_bars(sys.stdout):
+            block.enter_context(watching_transfers(view))
         try:
             results = work()
         except KeyboardInterrupt:

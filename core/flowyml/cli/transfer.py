@@ -2,23 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TextIO
 
 from attrs import define, field
 
+from flowyml.cli.columns import human_size
 from flowyml.cli.screen import printable
 
 if TYPE_CHECKING:
+    from rich.console import RenderableType
     from rich.progress import Progress, TaskID
 
-__all__ = ["transfer"]
+    from flowyml.storage.transfers import Transfer
+
+__all__ = ["PATIENCE", "bar_of", "shows_bars", "transfer"]
 
 PATIENCE: Final = 1.0
 """Seconds that a transfer may take before somebody wants to know how it goes."""
+
+WIDTH: Final = 30
+"""Characters of a bar among the lines of a run."""
 
 
 @contextmanager
@@ -37,7 +45,7 @@ def transfer(
         What is to be told of every further number of bytes.
     """
     stream = sys.stderr if on_stderr else sys.stdout
-    if not stream.isatty():
+    if not shows_bars(stream):
         yield lambda _: None
         return
     bar = _Bar(what, total, on_stderr)
@@ -54,6 +62,25 @@ def transfer(
         if patience:
             timer.join()
         bar.close()
+
+
+def shows_bars(stream: TextIO) -> bool:
+    """Whether somebody looks at a stream: a terminal, unless a server for tests has made it one."""
+    return stream.isatty() and os.environ.get("CI", "").lower() not in {"1", "true"}
+
+
+def bar_of(transfer: Transfer) -> RenderableType:
+    """Return one line with the bar of a transfer, as it stands now."""
+    from rich.progress_bar import ProgressBar
+    from rich.table import Table
+    from rich.text import Text
+
+    done, total = transfer.done, transfer.total
+    drawn = Table.grid(padding=(0, 1))
+    size = human_size(done) + (f" of {human_size(total)}" if total is not None else "")
+    bar = ProgressBar(total, done, width=WIDTH, pulse=total is None)
+    drawn.add_row(Text(f"  {printable(transfer.what)}"), bar, Text(size))
+    return drawn
 
 
 @define

@@ -13,10 +13,12 @@ from attrs import define, field
 
 from flowyml.cli.columns import human_duration
 from flowyml.cli.screen import complain, line
+from flowyml.cli.transfer import PATIENCE, bar_of
 from flowyml.errors import FlowyMLError
 from flowyml.metadata.rows import DeliveryRecord
 from flowyml.pipelines.watching import RunObserver
 from flowyml.records import DeliveryStatus, RunInfo, RunStatus, StepStatus
+from flowyml.storage.transfers import Transfer
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -160,17 +162,20 @@ class _Row:
 
 @define(eq=False)
 class LiveView:
-    """Draws the steps of a run again and again while it goes on.
+    """Draws the steps of a run again and again while it goes on, and what they store and load.
 
     Attributes:
         on_stderr: Whether it is drawn on the standard error stream.
+        patience: Seconds that a transfer may take before it has a bar.
     """
 
     on_stderr: bool = False
+    patience: float = PATIENCE
     times: Times = field(factory=Times, init=False)
     _title: str = field(default="", init=False)
     _rows: dict[str, _Row] = field(factory=dict, init=False)
     _running: int = field(default=0, init=False)
+    _transfers: dict[Transfer, float] = field(factory=dict, init=False, repr=False)
     _live: Live | None = field(default=None, init=False, repr=False)
     _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
 
@@ -218,6 +223,16 @@ class LiveView:
             failed = delivery.status is DeliveryStatus.FAILED
             row.remark = f"{delivery.hook} failed: {_first_line(delivery.error)}" if failed else ""
 
+    def transfer_began(self, transfer: Transfer) -> None:
+        """Remember since when files are on their way."""
+        with self._lock:
+            self._transfers[transfer] = time.monotonic()
+
+    def transfer_ended(self, transfer: Transfer) -> None:
+        """Take its bar away."""
+        with self._lock:
+            self._transfers.pop(transfer, None)
+
     def run_finished(self, result: RunResult) -> None:
         """Draw the end, which stays."""
         self.times.stop(result)
@@ -245,7 +260,9 @@ class LiveView:
                 drawn.add_row(
                     Text(f"  {step}"), Text(row.status, style=style), row.time(), Text(row.remark)
                 )
-        return Group(Text(self._title, style="bold"), drawn)
+            long = time.monotonic() - self.patience
+            slow = [each for each, since in self._transfers.items() if since <= long]
+        return Group(Text(self._title, style="bold"), drawn, *map(bar_of, slow))
 
 
 def _first_line(text: str | None) -> str:

@@ -97,7 +97,8 @@ class Bucket(Protocol):
         A large one goes up in a bounded number of parallel parts, each checked by the server, and
         goes on where an attempt of a killed process stopped, where the service has such uploads:
         ``file.sha256`` tells that it is the same content. The digest is kept with the object (as
-        user metadata or the service's own checksum) for `sha256`.
+        user metadata or the service's own checksum) for `sha256`. Whoever waits sees how it goes
+        where each part that has arrived is told to `flowyml.storage.transfers.moved`.
 
         Args:
             name: The object.

@@ -24,6 +24,7 @@ from flowyml.storage.buckets import Bucket
 from flowyml.storage.committed import Committed, data_names, read_committed
 from flowyml.storage.intents import note, sweep
 from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
+from flowyml.storage.transfers import Transfer, moving
 
 __all__ = ["LEFTOVER_AGE", "Commit"]
 
@@ -65,6 +66,7 @@ class Commit:
         place: Tells where a data file lies on the local disk.
         overwrite: Whether it may replace any other artifact.
         intact: Tells whether the files of what is committed can be taken to be there.
+        going: Is told how far the files are.
         copy_from: Objects with the same files, where the bucket has them already.
     """
 
@@ -74,6 +76,7 @@ class Commit:
     place: Callable[[str], Path]
     overwrite: bool
     intact: Callable[[Manifest], bool]
+    going: Transfer
     copy_from: Sequence[str] = ()
 
     def run(self) -> Manifest:
@@ -184,8 +187,9 @@ class Commit:
     def _send_one(self, job: _Job) -> bool:
         """Put one file into place; False when its name is taken."""
         try:
-            if not (job.source and self._copy_one(job)):
-                self.bucket.upload(job.name, self.place(job.file.name), job.file)
+            with moving(self.going, job.file.size):
+                if not (job.source and self._copy_one(job)):
+                    self.bucket.upload(job.name, self.place(job.file.name), job.file)
         except FileExistsError:
             return False
         return True

@@ -42,6 +42,7 @@ from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
 from flowyml.storage.names import STAGING, fault_of_path, is_plain
 from flowyml.storage.sinks import StagingSink
 from flowyml.storage.sources import BucketSource, DiskSource
+from flowyml.storage.transfers import Transfer, transfer
 
 __all__ = ["ArtifactFolders", "LocalFolders"]
 
@@ -88,8 +89,9 @@ class ArtifactFolders:
             DeliveryError: Another artifact lies at the path, or the path is none.
         """
         path = self._checked(request.path)
-        with self._stage() as folder:
-            sink = StagingSink(folder, tuple(request.filters), self._copies)
+        name = request.manifest.name
+        with self._stage() as folder, transfer(f"writing {name}") as going:
+            sink = StagingSink(folder, tuple(request.filters), self._copies, going.advance)
             request.write(sink)
             manifest = attrs.evolve(
                 request.manifest,
@@ -98,7 +100,8 @@ class ArtifactFolders:
                 key=key,
                 generation="",
             )
-            done = self._commit(path, manifest, folder, sink, request)
+            going.start_again(f"storing {name}", manifest.size)
+            done = self._commit(path, manifest, folder, sink, request, going)
         return StoredArtifact(self._uri_of(path), "", done)
 
     def load(self, uri: str) -> EncodedSource:
@@ -215,6 +218,7 @@ class ArtifactFolders:
         folder: str,
         sink: StagingSink,
         request: StoreRequest,
+        going: Transfer,
     ) -> Manifest:
         del folder
         return Commit(
@@ -225,6 +229,7 @@ class ArtifactFolders:
             overwrite=request.overwrite,
             intact=lambda found: self._intact(path, found),
             copy_from=self._copy_of(manifest, request),
+            going=going,
         ).run()
 
     def _intact(self, path: str, manifest: Manifest) -> bool:
@@ -342,6 +347,7 @@ class LocalFolders(ArtifactFolders):
         folder: str,
         sink: StagingSink,
         request: StoreRequest,
+        going: Transfer,
     ) -> Manifest:
         file = os.open(f"{folder}/{MANIFEST_NAME}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
         try:
@@ -350,7 +356,7 @@ class LocalFolders(ArtifactFolders):
             os.close(file)
         if self.bucket.publish(folder, path):
             return manifest
-        return super()._commit(path, manifest, folder, sink, request)
+        return super()._commit(path, manifest, folder, sink, request, going)
 
     def _intact(self, path: str, manifest: Manifest) -> bool:
         """Tell whether all files have their length, which after a power cut they may not."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -29,6 +30,10 @@ _LONG = 2**23
 _NO_FILE = -1
 
 
+def _nobody(count: int) -> None:
+    """Take no notice."""
+
+
 class HashingWriter(io.RawIOBase):
     """A new local file that is hashed as it grows.
 
@@ -36,10 +41,16 @@ class HashingWriter(io.RawIOBase):
     It has no ``fileno``, so that no library writes past it. Wrap it in `io.BufferedWriter`.
     """
 
-    def __init__(self, path: str) -> None:
-        """Make the file; it must not exist."""
+    def __init__(self, path: str, told: Callable[[int], None] = _nobody) -> None:
+        """Make the file; it must not exist.
+
+        Args:
+            path: Where.
+            told: Is told of every number of bytes that were written.
+        """
         super().__init__()
         self._path = path
+        self._told = told
         self._hash = hashlib.sha256()
         self._position = 0
         self._hashed = 0
@@ -71,6 +82,7 @@ class HashingWriter(io.RawIOBase):
             else:
                 self._put_while_hashing(view)
                 self._hashed += size
+        self._told(size)
         return size
 
     def _put(self, view: memoryview) -> None:
@@ -124,8 +136,14 @@ def write_whole(file: int, view: memoryview) -> None:
         start += os.write(file, view[start:])
 
 
-def hash_file(file: io.RawIOBase | io.FileIO) -> tuple[int, str]:
+def hash_file(
+    file: io.RawIOBase | io.FileIO, told: Callable[[int], None] = _nobody
+) -> tuple[int, str]:
     """Read an unbuffered file to its end, in pieces.
+
+    Args:
+        file: The file.
+        told: Is told of every number of bytes that were read.
 
     Returns:
         Size in bytes, and hexadecimal SHA-256.
@@ -137,4 +155,5 @@ def hash_file(file: io.RawIOBase | io.FileIO) -> tuple[int, str]:
         while count := file.readinto(buffer):
             hashed.update(view[:count])
             size += count
+            told(count)
     return size, hashed.hexdigest()

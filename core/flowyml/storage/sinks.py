@@ -6,7 +6,7 @@ import io
 import os
 import shutil
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
@@ -31,11 +31,13 @@ class StagingSink:
         filters: What goes around every file, the innermost first.
         copies: Whether `add` copies a file into the folder, or only notes where it lies. The file
             must then not change until it is uploaded.
+        told: Is told of every number of bytes that were written, or read to be hashed.
     """
 
     folder: str
     filters: Sequence[StreamFilter] = ()
     copies: bool = True
+    told: Callable[[int], None] = lambda _: None
     _files: dict[str, StoredFile] = field(factory=dict)
     _places: dict[str, str] = field(factory=dict)
 
@@ -44,7 +46,7 @@ class StagingSink:
         """Open one new data file for writing."""
         place = self._place(name)
         try:
-            raw = HashingWriter(place)
+            raw = HashingWriter(place, self.told)
         except (FileExistsError, IsADirectoryError) as cause:
             raise _both(name) from cause
         try:
@@ -79,7 +81,7 @@ class StagingSink:
             else:
                 self._check(name)
                 before = os.fstat(file.fileno())
-                size, sha256 = hash_file(file)
+                size, sha256 = hash_file(file, self.told)
                 after = os.fstat(file.fileno())
                 if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
                     message = f"{path} changed while it was stored; let its writer finish first"
@@ -140,7 +142,7 @@ class StagingSink:
         self._check(name)
         if not self.filters:
             with path.open("rb", buffering=0) as file:
-                self._keep(name, str(path), *hash_file(file))
+                self._keep(name, str(path), *hash_file(file, self.told))
             return
         plain = path.rename(path.with_name(path.name + ".unfiltered"))
         try:

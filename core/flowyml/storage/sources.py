@@ -10,7 +10,8 @@ import tempfile
 import threading
 import weakref
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -21,11 +22,16 @@ from flowyml.records import Manifest, StoredFile
 from flowyml.storage.buckets import Bucket
 from flowyml.storage.disks import refuse_links
 from flowyml.storage.hashing import hash_file
+from flowyml.storage.transfers import transfer
 
 __all__ = ["BucketSource", "DiskSource", "refuse_encoded"]
 
 _SMALL = 4 * 2**20
 """Up to this size a file is read into memory, so that nothing can change it after it is checked."""
+
+
+BLOCK = 512
+"""Bytes in what ``stat`` counts as a block."""
 
 
 def by_name(manifest: Manifest) -> dict[str, StoredFile]:
@@ -151,7 +157,10 @@ class DiskSource:
         if self._verified.get(file.name) == state:
             return
         size = os.fstat(raw.fileno()).st_size
-        sha256 = hash_file(raw)[1] if size == file.size else ""
+        sha256 = ""
+        if size == file.size:
+            with transfer(f"reading {self.manifest.name}", size) as going:
+                sha256 = hash_file(raw, going.advance)[1]
         _compare(file, size, sha256, self.uri)
         raw.seek(0)
         self._verified[file.name] = state
@@ -216,7 +225,8 @@ class BucketSource:
             place.parent.mkdir(parents=True, exist_ok=True)
             try:
                 self._compare_length(file)
-                with self._present(file):
+                what = f"loading {self.manifest.name}"
+                with self._present(file), transfer(what, file.size, partial(_arrived, folder)):
                     self.bucket.download(self.prefix + file.name, draft)
                 with io.FileIO(draft) as raw:
                     _compare(file, *hash_file(raw), self.uri)
@@ -243,6 +253,16 @@ class BucketSource:
             self._folder = Path(tempfile.mkdtemp(prefix="flowyml-"))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         return self._folder
+
+
+def _arrived(folder: Path) -> int:
+    """Return the length of what was downloaded so far; clients write it in any order."""
+    size = 0
+    for draft in folder.glob("draft*"):
+        with suppress(OSError):  # it has just got its name
+            found = draft.stat()
+            size += getattr(found, "st_blocks", found.st_size // BLOCK) * BLOCK
+    return size
 
 
 class _OwnedFile(io.BufferedReader):

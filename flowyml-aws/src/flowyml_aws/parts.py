@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 from attrs import frozen
 
 from flowyml.storage.hashing import PIECE
+from flowyml.storage.transfers import moved
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -143,17 +144,21 @@ def upload_parts(
     Returns:
         The list of parts that completes the upload.
     """
-    there = _there(client, target, upload_id)
+    there, parts = _there(client, target, upload_id), split(size)
     with ThreadPoolExecutor(THREADS, "flowyml-s3") as threads:
         sending = [
             threads.submit(_send, client, target, upload_id, path, part, there.get(part.number))
-            for part in split(size)
+            for part in parts
         ]
+        sent = []
         try:
-            return [part.result() for part in sending]
+            for part, done in zip(parts, sending, strict=True):
+                sent.append(done.result())
+                moved(part.size)
         except BaseException:
             threads.shutdown(wait=True, cancel_futures=True)
             raise
+    return sent
 
 
 def _send(

@@ -21,6 +21,7 @@ from attrs import define, field, frozen
 from flowyml.errors import ConfigurationError, DeliveryError, IntegrityError
 from flowyml.records import StoredFile
 from flowyml.storage.buckets import Listed, Snapshot
+from flowyml.storage.transfers import moved
 from flowyml_azure.faults import code_of
 
 __all__ = ["AzureContainer"]
@@ -161,8 +162,10 @@ class AzureContainer:
         sent = self._sent(blob)
         missing = [block for block in blocks if sent.get(block.name) != block.size]
         with ThreadPoolExecutor(TOGETHER) as threads:
-            for done in [threads.submit(_send, blob, path, block) for block in missing]:
+            sending = [threads.submit(_send, blob, path, block) for block in missing]
+            for block, done in zip(missing, sending, strict=True):
                 done.result()
+                moved(block.size)
         self._commit(name, blob, blocks, file)
 
     def _sent(self, blob: Any) -> dict[str, int]:

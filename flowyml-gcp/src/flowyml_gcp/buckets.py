@@ -23,6 +23,7 @@ from flowyml.records import StoredFile
 from flowyml.storage.buckets import Listed, Snapshot
 from flowyml.storage.hashing import PIECE
 from flowyml.storage.names import STAGING
+from flowyml.storage.transfers import moved
 
 __all__ = ["GCSBucket"]
 
@@ -217,8 +218,9 @@ class GCSBucket:
         with ThreadPoolExecutor(TOGETHER) as threads:
             sending = [threads.submit(self._send, path, part) for part in missing]
             try:
-                for done in sending:
+                for part, done in zip(missing, sending, strict=True):
                     done.result()
+                    moved(part.size)
             except BaseException:
                 threads.shutdown(wait=True, cancel_futures=True)
                 raise
