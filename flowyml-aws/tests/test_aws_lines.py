@@ -13,6 +13,7 @@ from tests.servers.s3 import S3Objects
 from tests.storage.bucket_backends import BucketBackend
 from tests.storage.bucket_faults import BucketChecksums, BucketFaults
 from tests.storage.bucket_kills import BucketKills, BucketResumes
+from tests.storage.bucket_traffic import BucketTraffic
 
 THROTTLED = "<Error><Code>TooManyRequestsException</Code><Message>no</Message></Error>"
 
@@ -63,4 +64,8 @@ class TestChecksums(OnSeaweedFS, BucketChecksums):
 
 
 class TestResumes(OnSeaweedFS, BucketResumes):
+    pass
+
+
+class TestTraffic(OnSeaweedFS, BucketTraffic):
     pass

@@ -12,6 +12,7 @@ from tests.servers.proxy import refusal
 from tests.storage.bucket_backends import BucketBackend
 from tests.storage.bucket_faults import BucketChecksums, BucketFaults
 from tests.storage.bucket_kills import BucketKills, BucketResumes
+from tests.storage.bucket_traffic import BucketTraffic
 
 
 def refused(status: str, code: str) -> bytes:
@@ -59,4 +60,8 @@ class TestKills(OnBlobStorage, BucketKills):
 
 
 class TestResumes(OnBlobStorage, BucketResumes):
+    pass
+
+
+class TestTraffic(OnBlobStorage, BucketTraffic):
     pass

@@ -10,6 +10,7 @@ from tests.servers.processes import ServerProcess
 from tests.storage.bucket_backends import BucketBackend
 from tests.storage.bucket_faults import BucketChecksums, BucketFaults
 from tests.storage.bucket_kills import BucketKills, BucketResumes
+from tests.storage.bucket_traffic import BucketTraffic
 
 
 class OnCloudStorage:
@@ -45,4 +46,8 @@ class TestKills(OnCloudStorage, BucketKills):
 
 
 class TestResumes(OnCloudStorage, BucketResumes):
+    pass
+
+
+class TestTraffic(OnCloudStorage, BucketTraffic):
     pass
