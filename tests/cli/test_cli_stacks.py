@@ -310,6 +310,21 @@ def test_the_doctor_says_how_to_install_a_missing_library(flowyml: Ask, project:
 
 
 @pytest.mark.usefixtures("tracker")
+def test_the_doctor_tells_of_a_missing_library_once(flowyml: Ask, project: Path) -> None:
+    """Whoever needs it, with one command."""
+    unequipped = "{ type: unequipped, address: there }"
+    (project / "flowyml.yaml").write_text(
+        f"stacks:\n  one:\n    experiment_tracker: [{unequipped}, {unequipped}]\n"
+    )
+
+    answer = flowyml("stack", "doctor", "-o", "json")
+
+    (found,) = [item for item in answer.objects if item["status"] == "failed"]
+    assert found["component"] == "experiment_tracker.unequipped, experiment_tracker.unequipped-2"
+    assert found["fix"] == "pip install 'flowyml-shown[client]'"
+
+
+@pytest.mark.usefixtures("tracker")
 def test_a_password_in_an_address_is_hidden(flowyml: Ask, project: Path) -> None:
     """Who wrote it there instead of into a secret still does not see it on a screen."""
     (project / "flowyml.yaml").write_text(

@@ -206,6 +206,31 @@ def test_a_component_whose_library_is_missing_is_an_error(shop: Workshop) -> Non
     assert planned(shop, Metrics).errors == ()
 
 
+def test_a_library_that_several_components_miss_is_told_once(shop: Workshop) -> None:
+    """With one command for all that is missing."""
+
+    class Registry(FlakyRegistry):
+        libraries: ClassVar[Mapping[str, str]] = {"no_such_library": "flowyml[lab]"}
+
+    class Store(FlakyStore):
+        libraries: ClassVar[Mapping[str, str]] = {
+            "no_such_library": "flowyml[lab]",
+            "nor_this_one": "nor-this-one",
+        }
+
+    shop.components["model_registry"] = Registry(shop.folder / "registry.jsonl")
+    shop.components["artifact_store"] = Store(
+        shop.folder / "store", outbox=shop.folder / "store.jsonl"
+    )
+
+    (error,) = planned(shop, Model).errors
+    assert error.message == (
+        "artifact_store (flaky) and model_registry (flaky) need no_such_library, which is not "
+        "installed; artifact_store (flaky) needs nor_this_one, which is not installed"
+    )
+    assert error.hint == "pip install 'flowyml[lab]' 'nor-this-one'"
+
+
 def test_what_is_most_likely_not_meant_is_a_warning(shop: Workshop) -> None:
     """A rule that speaks for nothing; a rule that asks for what there is not; an open gate."""
     auto = Rule(deploy=True, deploy_condition="auto")

@@ -235,6 +235,23 @@ def test_a_name_that_is_no_stacks_is_refused(project: Project, name: str) -> Non
         Configuration.read(project)
 
 
+def test_types_that_are_not_installed_are_brought_by_one_command(build: Build) -> None:
+    """Each is told at its line; the command is told once."""
+    with pytest.raises(ConfigurationError) as caught:
+        build(
+            "plugins:\n"
+            "  artifact_store: { type: azure }\n"
+            "  artifact_stores: { second: { type: azure } }\n"
+            "  experiment_tracker: { type: tensorboard }\n"
+        )
+    assert [problem.message for problem in caught.value.problems] == [
+        "unknown artifact_store type 'azure': install it with "
+        "`pip install 'flowyml[azure,tensorboard]'`",
+        "unknown artifact_store type 'azure': install it with the same command",
+        "unknown experiment_tracker type 'tensorboard': install it with the same command",
+    ]
+
+
 def test_only_the_stack_that_is_built_is_looked_into(build: Build) -> None:
     """Mistakes in another stack wait until it is used."""
     text = "stacks:\n  good: {}\n  bad: { artifact_store: { type: gsc, token: ${UNSET_HERE} } }\n"

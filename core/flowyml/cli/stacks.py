@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
@@ -171,7 +171,7 @@ def doctor(*, name: str | None, output: Output) -> int:
     from flowyml.stacks.active import current_stack
 
     built = current_stack(name)
-    found = [
+    found = list(_absent(built)) + [
         check
         for component, instance in built.components.items()
         for check in _diagnosis(component, built.types[component], instance)
@@ -219,12 +219,14 @@ def _written(rule: Any) -> dict[str, Any]:
 
 def _diagnosis(name: str, type_: str, component: Component) -> list[dict[str, Any]]:
     """Ask a component how it is; one that fails while it looks has found something as well."""
+    from flowyml.plugins.libraries import missing_libraries
     from flowyml.records import Check
     from flowyml.stacks.secrecy import component_secrets, redact
 
+    if any(missing_libraries(component)):
+        return []  # there is nothing else to ask
     try:
-        checks = _missing(component) or list(component.diagnose())
-        checks = checks or [_checked_in_advance(component)]
+        checks = list(component.diagnose()) or [_checked_in_advance(component)]
     except Exception as error:  # noqa: BLE001  # whatever it is, it is the finding
         checks = [Check("diagnosis", ok=False, message=f"{type(error).__name__}: {error}")]
     secrets = component_secrets([component])
@@ -241,15 +243,23 @@ def _diagnosis(name: str, type_: str, component: Component) -> list[dict[str, An
     ]
 
 
-def _missing(component: Component) -> list[Any]:
-    """Tell of the libraries that are missing; without them there is nothing else to ask."""
-    from flowyml.plugins.libraries import missing_libraries
-    from flowyml.records import Check
+def _absent(built: Stack) -> Iterator[dict[str, Any]]:
+    """Yield each library that is missing once, whoever needs it, with one command for them all."""
+    from flowyml.plugins.libraries import install_command, missing_libraries
 
-    return [
-        Check(missing.module, ok=False, message="is not installed", fix=missing.fix)
-        for missing in missing_libraries(component)
-    ]
+    users: dict[Any, list[str]] = {}
+    for name, component in built.components.items():
+        for missing in missing_libraries(component):
+            users.setdefault(missing, []).append(name)
+    for missing, names in users.items():
+        yield {
+            "component": ", ".join(names),
+            "type": ", ".join(built.types[name] for name in names),
+            "name": missing.module,
+            "status": "failed",
+            "message": "is not installed",
+            "fix": install_command(users),
+        }
 
 
 def _checked_in_advance(component: Component) -> Any:

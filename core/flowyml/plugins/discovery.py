@@ -160,13 +160,18 @@ class Catalog:
                 return f"{_told(provider)} is disabled by {DISABLE_VARIABLE}"
         known, extras = self.types(role), INSTALL.get(role, {})
         message = f"unknown {role} type {type_!r}"
-        if type_ in extras:
-            return f"{message}: install it with `pip install 'flowyml[{extras[type_]}]'`"
+        if extra := self.extra_of(role, type_):
+            return f"{message}: install it with `pip install 'flowyml[{extra}]'`"
         if roles := self._roles_with(type_):
             message += f", which is a type of {' and '.join(roles)}"
         elif close := difflib.get_close_matches(type_, [*known, *extras], n=1):
             message += f"; did you mean {close[0]!r}?"
         return f"{message} (installed: {', '.join(known) or 'none'})"
+
+    def extra_of(self, role: str, type_: str) -> str | None:
+        """Return the extra of FlowyML that brings a type; None where none does, or it is there."""
+        there = ((each.role, each.type) for each in (*self.providers, *self.disabled))
+        return None if (role, type_) in there else INSTALL.get(role, {}).get(type_)
 
     def _roles_with(self, type_: str) -> list[str]:
         """Name the roles that have a type of this name, installed or known."""

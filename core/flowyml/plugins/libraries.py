@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.util import find_spec
 
 from attrs import frozen
 
 from flowyml.plugins.components import Component
 
-__all__ = ["MissingLibrary", "missing_libraries"]
+__all__ = ["MissingLibrary", "install_command", "missing_libraries"]
 
 
 @frozen
@@ -24,10 +24,11 @@ class MissingLibrary:
     module: str
     requirement: str
 
-    @property
-    def fix(self) -> str:
-        """The command that brings it."""
-        return f"pip install '{self.requirement}'"
+
+def install_command(missing: Iterable[MissingLibrary]) -> str:
+    """Return the one command that brings libraries."""
+    requirements = dict.fromkeys(f"'{library.requirement}'" for library in missing)
+    return f"pip install {' '.join(requirements)}"
 
 
 def missing_libraries(component: Component) -> Iterator[MissingLibrary]:

@@ -9,7 +9,7 @@ from attrs import frozen
 
 from flowyml import artifacts
 from flowyml.errors import Problem
-from flowyml.plugins.libraries import missing_libraries
+from flowyml.plugins.libraries import MissingLibrary, install_command, missing_libraries
 from flowyml.routing.dispatch import rule_names
 from flowyml.routing.expectations import expected_outputs
 from flowyml.routing.planned import DeclaredOutput, PlannedOutput, PlanProblem
@@ -85,16 +85,22 @@ class Doubts:
                     yield PlanProblem("error", Problem(message, hint=hint))
 
     def _missing_libraries(self) -> Iterator[PlanProblem]:
-        """Find components that something is delivered to, and that cannot work here."""
+        """Find components that something is delivered to, and that cannot work here.
+
+        However many there are, one command puts it right.
+        """
         asked = {
-            delivery.component: delivery.component_type
+            delivery.component or "": delivery.component_type
             for output in self.outputs
             for delivery in _calls(output)
         }
+        users: defaultdict[MissingLibrary, list[str]] = defaultdict(list)
         for name, type_ in asked.items():
-            for missing in missing_libraries(self.stack.components[name or ""]):
-                message = f"{name} ({type_}) needs {missing.module}, which is not installed"
-                yield PlanProblem("error", Problem(message, hint=missing.fix))
+            for missing in missing_libraries(self.stack.components[name]):
+                users[missing].append(f"{name} ({type_})")
+        if users:
+            told = "; ".join(_needed(missing, names) for missing, names in users.items())
+            yield PlanProblem("error", Problem(told, hint=install_command(users)))
 
     def _missing_components(self) -> Iterator[PlanProblem]:
         """Find rules that ask for what the stack does not have."""
@@ -148,6 +154,11 @@ def misspelt_rules(stack: Stack) -> Iterator[tuple[str, Problem]]:
         if name not in known and (close := meant(name, known, closeness=0.8)):
             message = f"the rule for {name!r} speaks for no type that FlowyML knows"
             yield name, Problem(message, stack.rule_places.get(name), close)
+
+
+def _needed(missing: MissingLibrary, names: Sequence[str]) -> str:
+    need = "needs" if len(names) == 1 else "need"
+    return f"{' and '.join(names)} {need} {missing.module}, which is not installed"
 
 
 def _calls(output: PlannedOutput) -> Sequence[PlannedDelivery]:

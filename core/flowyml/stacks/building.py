@@ -68,6 +68,7 @@ class _Builder:
     types: dict[str, str] = field(factory=dict)
     nodes: dict[str, Node] = field(factory=dict)
     members: list[Member] = field(factory=list)
+    absent: list[tuple[Node, str, str]] = field(factory=list)
     roles: dict[str, Role] = field(factory=lambda: {role.name: role for role in BUILTIN_ROLES})
 
     def build(self) -> Stack:
@@ -84,6 +85,7 @@ class _Builder:
         rules = self._rules()
         trust = self._trust()
         cache = self._setting("cache", bool, default=False)
+        self._tell_absent()
         if self.structurer.problems:
             raise ConfigurationError(*sorted(self.structurer.problems, key=attrgetter("position")))
         return Stack(
@@ -173,7 +175,9 @@ class _Builder:
             self._problem(f"this {role} has no `type`", node, hint)
             return ""
         type_ = self.structurer.structure(str, found, f"type of the {role}") or ""
-        if type_ and type_ not in types:
+        if self.catalog.extra_of(role, type_):
+            self.absent.append((found, role, type_))
+        elif type_ and type_ not in types:
             self._problem(self.catalog.unknown(role, type_), found)
         return type_
 
@@ -286,6 +290,14 @@ class _Builder:
         made = None if node is None else self.structurer.structure(type_, node, key)
         return default if made is None else made
 
+    def _tell_absent(self) -> None:
+        """Tell of the types that are not installed, with one command that brings them all."""
+        extras = dict.fromkeys(self.catalog.extra_of(role, type_) for _, role, type_ in self.absent)
+        how = f"`pip install 'flowyml[{','.join(str(extra) for extra in extras)}]'`"
+        for node, role, type_ in sorted(self.absent, key=lambda each: _position(each[0])):
+            self._problem(f"unknown {role} type {type_!r}: install it with {how}", node)
+            how = "the same command"
+
     # ─── problems ───────────────────────────────────────────────────────────────────────────────
 
     def _unknown_key(self, key: ScalarNode, roles: Iterable[str]) -> None:
@@ -305,6 +317,10 @@ def _local(beside: Node) -> MappingNode:
 def _with_type(type_: Node) -> MappingNode:
     key = ScalarNode("type", quoted=True, location=type_.location, span=type_.span)
     return MappingNode((Entry(key, type_),), type_.location, type_.span)
+
+
+def _position(node: Node) -> tuple[int, int]:
+    return node.location.line, node.location.column
 
 
 def _below(node: Node, *keys: str) -> Node:
