@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import pickle
+import uuid
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 from sklearn.dummy import DummyRegressor
 from tests.servers.gcs import make_gcs_bucket, put_gcs_object, start_gcs
 from tests.servers.processes import ServerProcess
+from tests.servers.projects import Project
 from tests.servers.vertex import VertexServer, vertex_server
 
 from flowyml.records import (
@@ -44,6 +47,27 @@ def vertex(gcs: ServerProcess) -> Iterator[VertexServer]:
     """Run an empty Vertex AI."""
     with vertex_server(gcs.url) as server:
         yield server
+
+
+@pytest.fixture
+def bucket(gcs: ServerProcess) -> str:
+    """Make a bucket that nothing else is in."""
+    name = f"b-{uuid.uuid4().hex[:12]}"
+    make_gcs_bucket(gcs.url, name)
+    return name
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path, gcs: ServerProcess, vertex: VertexServer, monkeypatch: pytest.MonkeyPatch
+) -> Project:
+    """A project whose Google Cloud is on this machine, by nothing but the environment."""
+    monkeypatch.setenv("STORAGE_EMULATOR_HOST", gcs.url)
+    monkeypatch.setenv("FLOWYML_VERTEX_ENDPOINT_URL", vertex.url)
+    monkeypatch.setenv("GCP_PROJECT", "test-project")
+    for name in ("FLOWYML_STACK", "FLOWYML_CONFIG", "GATE", "GOOGLE_CLOUD_PROJECT"):
+        monkeypatch.delenv(name, raising=False)
+    return Project(tmp_path)
 
 
 @pytest.fixture
