@@ -23,6 +23,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given == ["--version"]:  # asked by scripts all the time: not worth an import of click
         sys.stdout.write(f"flowyml {__version__}\n")
         return 0
-    from flowyml.cli.program import run
+    try:
+        from flowyml.cli.program import run
 
-    return run(given)
+        return run(given)
+    except KeyboardInterrupt:  # before there is anything to interrupt
+        sys.stderr.write("Interrupted\n")
+        return 130

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -124,16 +126,25 @@ def init(*, folder: Path) -> None:
         message = f"there is a {' and a '.join(taken)} already; nothing was written"
         raise ConfigurationError(message)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for path, content in files.items():
-            with path.open("x", encoding="utf-8") as file:
-                file.write(content)
-            line(f"wrote {path}")
-        _write_schema(folder / SCHEMA)
+        _write_all(files, folder)
     except OSError as cause:
-        message = f"the files cannot be written into {folder}: {cause}"
+        message = f"the files cannot be written into {folder}: {cause}; none was left there"
         raise ConfigurationError(message) from cause
     line(f"`flowyml run pipeline.py` in {folder.resolve()} runs it.")
+
+
+def _write_all(files: Mapping[Path, str], folder: Path) -> None:
+    """Write every file, or leave none: half a file would be in the way of the next command."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with ExitStack() as undo:
+        for path, content in files.items():
+            with path.open("x", encoding="utf-8") as file:
+                undo.callback(path.unlink)
+                file.write(content)
+        _write_schema(folder / SCHEMA)
+        undo.pop_all()
+    for path in (*files, folder / SCHEMA):
+        line(f"wrote {path}")
 
 
 def _write_schema(path: Path) -> None:
@@ -143,4 +154,3 @@ def _write_schema(path: Path) -> None:
 
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(json_schema(), indent=2) + "\n", encoding="utf-8")
-    line(f"wrote {path}")

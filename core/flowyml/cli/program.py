@@ -18,6 +18,7 @@ from flowyml._version import __version__
 from flowyml.cli.options import ProjectCommand
 from flowyml.cli.screen import complain, silence
 from flowyml.errors import FlowyMLError
+from flowyml.stacks.text import check_is_text
 
 __all__ = ["COMMANDS", "Commands", "program", "run"]
 
@@ -93,6 +94,8 @@ def run(arguments: Sequence[str]) -> int:
     """
     _write_what_cannot_be_encoded_as_escapes()
     try:
+        for argument in arguments:
+            check_is_text(argument)
         with _plain_warnings(), program.make_context("flowyml", list(arguments)) as context:
             code = context.command.invoke(context)
         sys.stdout.flush()

@@ -9,6 +9,7 @@ from typing import Final
 from attrs import frozen
 
 from flowyml.errors import ConfigurationError
+from flowyml.stacks.text import check_is_text
 
 __all__ = ["CONFIG_NAME", "CONFIG_VARIABLE", "Project", "find_project"]
 
@@ -49,7 +50,12 @@ def find_project(config: Path | None = None, start: Path | None = None) -> Proje
     Raises:
         ConfigurationError: The file that was asked for does not exist.
     """
-    folder = Path(os.path.abspath(start or Path.cwd()))  # noqa: PTH100  # keeps symbolic links
+    try:
+        folder = Path(os.path.abspath(start or Path.cwd()))  # noqa: PTH100  # keeps symbolic links
+    except FileNotFoundError as cause:
+        message = "the working directory was deleted; change to one that is there"
+        raise ConfigurationError(message) from cause
+    check_is_text(str(folder))
     named = os.environ.get(CONFIG_VARIABLE)
     if config is not None:
         return _named(folder / config.expanduser(), "--config")

@@ -3,14 +3,32 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Final
 
 from flowyml.errors import ConfigurationError, Location, Problem
 
-__all__ = ["read_text", "shown_path"]
+__all__ = ["check_is_text", "read_text", "shown_path"]
 
 LONGEST: Final = 200_000
+
+
+def check_is_text(name: str) -> None:
+    """Refuse a name whose bytes are no letters here: it could be neither recorded nor found again.
+
+    Raises:
+        ConfigurationError: It is one.
+    """
+    try:
+        name.encode()
+    except UnicodeEncodeError as cause:
+        encoding = sys.getfilesystemencoding()
+        hint = "rename it: not all of its bytes are UTF-8"
+        if encoding != "utf-8":
+            hint = f"set PYTHONUTF8=1, or LC_ALL=C.UTF-8: the locale knows {encoding} alone"
+        problem = Problem(f"{name!r} has bytes that are no letters here", hint=hint)
+        raise ConfigurationError(problem) from cause
 
 
 def shown_path(path: Path) -> str:

@@ -1,0 +1,133 @@
+"""A hostile place to run in: a locale, a folder or a disk that does not play along."""
+
+from __future__ import annotations
+
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli import cli_pipelines
+from tests.cli.conftest import START, Ask
+
+ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+"""A locale that knows no letter but those of ASCII, in which Python believes it."""
+
+
+def test_what_the_code_names_needs_no_locale(command: Ask, project: Path) -> None:
+    """Names in other letters are run, recorded and listed where the terminal has none of them."""
+    text = cli_pipelines.MAIN.replace('"numbers"', '"größe"').replace('outputs=["report"]', "")
+    (project / "pipeline.py").write_text(text, encoding="utf-8")
+
+    ran = command("run", "pipeline.py", **ASCII)
+    listed = command("runs", "list", "-o", "json", PYTHONIOENCODING="utf-8")
+
+    assert (ran.code, ran.err) == (0, "")
+    assert listed.objects[0]["pipeline"] == "größe"
+
+
+@pytest.mark.parametrize("command_line", [["run", "größe.py"], ["artifact", "show", "größe"]])
+def test_an_argument_that_the_locale_cannot_tell_is_refused(
+    command: Ask, project: Path, command_line: list[str]
+) -> None:
+    """With what to set; it is neither taken for another name nor a traceback."""
+    (project / "größe.py").write_text(cli_pipelines.MAIN)
+
+    answer = command(*command_line, **ASCII)
+
+    assert answer.code == 2
+    assert "has bytes that are no letters here" in answer.err
+    assert "hint: set PYTHONUTF8=1, or LC_ALL=C.UTF-8" in answer.err
+
+
+def test_a_folder_that_the_locale_cannot_tell_is_refused(tmp_path: Path) -> None:
+    """Before anything is written there."""
+    folder = tmp_path / "größe"
+    folder.mkdir()
+    (folder / "pipeline.py").write_text(cli_pipelines.MAIN)
+
+    answer = _run(["run", "pipeline.py"], folder, ASCII)
+
+    assert answer.returncode == 2
+    assert "hint: set PYTHONUTF8=1" in answer.stderr
+    assert [path.name for path in folder.iterdir()] == ["pipeline.py"]
+    assert _run(["run", "pipeline.py"], folder, {"PYTHONUTF8": "1"}).returncode == 0
+
+
+def test_a_folder_whose_name_is_no_text_is_refused(tmp_path: Path) -> None:
+    """Latin-1, where everything else is UTF-8."""
+    folder = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9"))
+    folder.mkdir()
+
+    answer = _run(["runs", "list"], folder, {"PYTHONUTF8": "1"})
+
+    assert answer.returncode == 2
+    assert "hint: rename it: not all of its bytes are UTF-8" in answer.stderr
+
+
+def test_a_working_directory_that_was_deleted_is_told(tmp_path: Path) -> None:
+    """Not by a traceback."""
+    folder = tmp_path / "gone"
+    folder.mkdir()
+    start = f"import os; os.rmdir({str(folder)!r}); {START}"
+
+    answer = _run(["runs", "list"], folder, {}, start)
+
+    assert answer.returncode == 2
+    assert answer.stderr == (
+        "Error: the working directory was deleted; change to one that is there\n"
+    )
+
+
+def test_an_interruption_before_the_command_is_no_traceback(project: Path) -> None:
+    """Ctrl-C while the program is still being imported."""
+    start = (
+        "import sys, flowyml.cli\n"
+        "class Impatient:\n"
+        "    def find_spec(self, name, *rest):\n"
+        "        if name == 'flowyml.cli.program':\n"
+        "            raise KeyboardInterrupt\n"
+        "sys.meta_path.insert(0, Impatient())\n"
+        "sys.exit(flowyml.cli.main())\n"
+    )
+
+    answer = _run(["runs", "list"], project, {}, start)
+
+    assert (answer.returncode, answer.stderr) == (130, "Interrupted\n")
+
+
+def test_init_leaves_nothing_half_written(project: Path) -> None:
+    """Where the disk is full, no empty flowyml.yaml is in the way of the next command."""
+    answer = _run(["init"], project, {}, limit=1024)
+
+    assert answer.returncode == 2
+    assert "none was left there" in answer.stderr
+    assert list(project.glob("[!.]*")) == []
+    assert _run(["init"], project, {}).returncode == 0
+
+
+def _run(
+    arguments: list[str],
+    folder: Path,
+    environment: dict[str, str],
+    start: str = START,
+    limit: int | None = None,
+) -> subprocess.CompletedProcess[str]:
+    """Run a command in a folder; with a limit no file may grow above it, as on a full disk."""
+
+    def restrict() -> None:
+        if limit is not None:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+
+    return subprocess.run(
+        [sys.executable, "-B", "-c", start, *arguments],
+        cwd=folder,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        preexec_fn=restrict,
+        timeout=100,
+        check=False,
+    )
