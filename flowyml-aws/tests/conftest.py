@@ -13,6 +13,7 @@ from botocore.loaders import create_loader
 from tests.servers.aws import BUCKET, ROLE
 from tests.servers.moto import start_moto
 from tests.servers.processes import ServerProcess
+from tests.servers.projects import Project
 from tests.servers.s3 import CREDENTIALS, start_seaweedfs
 from tests.servers.sagemaker import SageMakerServer, start_sagemaker
 
@@ -100,6 +101,31 @@ def sagemaker(_sagemaker: SageMakerServer) -> SageMakerServer:
 def store(seaweedfs: ServerProcess) -> S3ArtifactStore:
     """An empty store in SeaweedFS."""
     return S3ArtifactStore(BUCKET, prefix=uuid.uuid4().hex, endpoint_url=seaweedfs.url)
+
+
+@pytest.fixture
+def bucket(seaweedfs: ServerProcess) -> str:
+    """Make a bucket that nothing else is in."""
+    name = f"b-{uuid.uuid4().hex[:12]}"
+    boto3.client("s3", endpoint_url=seaweedfs.url).create_bucket(Bucket=name)
+    return name
+
+
+@pytest.fixture
+def project(
+    tmp_path: Path,
+    seaweedfs: ServerProcess,
+    sagemaker: SageMakerServer,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Project:
+    """A project whose AWS is on this machine, by nothing but the environment."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", sagemaker.url)
+    monkeypatch.setenv("AWS_ENDPOINT_URL_S3", seaweedfs.url)
+    monkeypatch.setenv("SAGEMAKER_ROLE", ROLE)
+    for name in ("FLOWYML_STACK", "FLOWYML_CONFIG", "GATE"):
+        monkeypatch.delenv(name, raising=False)
+    sagemaker.steer(polls=0)
+    return Project(tmp_path)
 
 
 @pytest.fixture

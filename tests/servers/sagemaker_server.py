@@ -84,7 +84,7 @@ class Script:
             resets = self._resets
             if self.hold == operation and self.when == when:
                 self.held = True
-                self._changed.wait_for(lambda: self.hold != operation, 60)
+                self._changed.wait_for(lambda: self.hold != operation, 300)
             return resets == self._resets
 
     def next_failure(self) -> str | None:
