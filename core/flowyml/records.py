@@ -9,11 +9,12 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
 __all__ = [
+    "CONTEXT",
     "Check",
     "DeliveryContext",
     "DeliveryStatus",
@@ -31,6 +32,7 @@ __all__ = [
     "StepTask",
     "StoredArtifact",
     "StoredFile",
+    "output_place",
 ]
 
 
@@ -85,6 +87,16 @@ class Producer:
     run_id: str
     step: str
     output: str
+
+
+CONTEXT: Final = "context"
+"""Stands for the step, and the output, where a delivery belongs to the run as a whole."""
+
+
+def output_place(step: str, output: str) -> str:
+    """Name an output as its user does: ``train.model``, and no step twice: ``train.yielded-2``."""
+    alone = output.startswith(f"{step}.") or step == output == CONTEXT
+    return output if alone else f"{step}.{output}"
 
 
 @frozen

@@ -9,6 +9,7 @@ import click
 from flowyml.cli import columns
 from flowyml.cli.options import Output, ProjectCommand, output_format, stacked
 from flowyml.cli.screen import Column, Object, complain, line, listing, table
+from flowyml.records import output_place
 
 if TYPE_CHECKING:
     from flowyml.routing.plan import Plan, PlannedOutput
@@ -24,14 +25,14 @@ def _target(item: Object) -> str:
 
 
 OUTPUTS: Final = (
-    Column("output", lambda item: f"{item['step']}.{item['output']}"),
+    Column("output", lambda item: output_place(item["step"], item["output"])),
     columns.text("type", "type"),
     columns.text("format", "serializer"),
     columns.text("uri", "uri"),
 )
 
 DELIVERIES: Final = (
-    Column("output", lambda item: f"{item['step']}.{item['output']}"),
+    Column("output", lambda item: output_place(item["step"], item["output"])),
     columns.text("hook", "hook"),
     Column("component", _target),
     columns.status("action", "action"),
@@ -58,8 +59,8 @@ def plan(*, target: str, output: Output) -> int:
         listing([_plan_object(made, outputs)], OUTPUTS, output, empty="")
     else:
         line(f"pipeline {made.pipeline} on the stack {made.stack}")
-        if outputs:
-            table(outputs, OUTPUTS, title="Outputs")
+        if stored := [each for each in outputs if each["uri"]]:
+            table(stored, OUTPUTS, title="Outputs")
         if deliveries := [delivery for each in outputs for delivery in each["deliveries"]]:
             table(deliveries, DELIVERIES, title="Deliveries")
         _tell_problems(made)

@@ -139,6 +139,7 @@ def forgive(*, run_id: str, comment: str, places: tuple[str, ...]) -> None:
     if not comment.strip():
         message = "say why, with --comment"
         raise click.UsageError(message)
+    from flowyml.records import output_place
     from flowyml.routing.deliver import current_user
     from flowyml.routing.forgiving import Forgiveness
 
@@ -147,7 +148,8 @@ def forgive(*, run_id: str, comment: str, places: tuple[str, ...]) -> None:
         forgiven = Forgiveness(metadata, current_user(), comment).of(run, places)
         status = metadata.run(run.run_id).status
     for debt in forgiven:
-        line(f"forgiven: {debt.step}.{debt.output} {debt.hook} ({debt.component})")
+        place = output_place(debt.step, debt.output)
+        line(f"forgiven: {place} {debt.hook} ({debt.component})")
     line(f"run {run.run_id}: {status}")
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 
 from flowyml.cli.columns import human_duration
 from flowyml.cli.screen import complain, facts, line
-from flowyml.records import DeliveryStatus, RunStatus
+from flowyml.records import DeliveryStatus, RunStatus, output_place
 
 if TYPE_CHECKING:
     from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
@@ -63,9 +63,7 @@ def _tell_output(
 ) -> None:
     step, output = place
     line()
-    # What belongs to the run and not to a step, such as its context, has one name alone.
-    name = output if step == output and artifact is None else f"{step}.{output}"
-    line(f"{name}  {_described(artifact)}".rstrip(), strong=True)
+    line(f"{output_place(step, output)}  {_described(artifact)}".rstrip(), strong=True)
     facts((f"  {word:10}", said) for word, said in told)
 
 

@@ -17,7 +17,7 @@ from flowyml.cli.transfer import PATIENCE, bar_of
 from flowyml.errors import FlowyMLError
 from flowyml.metadata.rows import DeliveryRecord
 from flowyml.pipelines.watching import RunObserver
-from flowyml.records import DeliveryStatus, RunInfo, RunStatus, StepStatus
+from flowyml.records import DeliveryStatus, RunInfo, RunStatus, StepStatus, output_place
 from flowyml.storage.transfers import Transfer
 
 if TYPE_CHECKING:
@@ -130,7 +130,8 @@ class PlainLines:
             self._told[delivery.key] = why
             said = f"again (attempt {delivery.attempts})"
             said = said if same else f"(attempt {delivery.attempts}): {why}"
-            self._tell(f"{delivery.step}.{delivery.output}: {delivery.hook} failed {said}")
+            place = output_place(delivery.step, delivery.output)
+            self._tell(f"{place}: {delivery.hook} failed {said}")
 
     def run_finished(self, result: RunResult) -> None:
         """Leave the end to the summary."""

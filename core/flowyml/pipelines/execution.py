@@ -102,6 +102,7 @@ def _deliver(
     leaves = {
         output.name: take_apart(value, output.annotation, step=node.name, output=output.name)
         for output, value in zip(node.step.outputs, values, strict=True)
+        if value is not None or not node.may_leave_out(output)
     }
     delivered = workplace.courier.route_step(
         node.name, list(chain.from_iterable(leaves.values())), supplies.parents

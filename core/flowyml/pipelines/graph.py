@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
 from flowyml.errors import PipelineError
-from flowyml.pipelines.step import Step
+from flowyml.pipelines.step import Output, Step
 
 __all__ = ["AnyStep", "Graph", "Input", "Node", "in_order"]
 
 AnyStep = Step[..., Any]
+
+UNPROMISED: Final = (Any, None, type(None))
 
 
 @frozen
@@ -58,6 +60,14 @@ class Node:
     def context_names(self) -> tuple[str, ...]:
         """The context values that it takes."""
         return tuple(taken.name for taken in self.inputs if taken.kind == "context")
+
+    def may_leave_out(self, output: Output) -> bool:
+        """Whether there is no such output where None is returned for it.
+
+        A generator that only yields promises none, and no step takes it.
+        """
+        promised = output.annotation not in UNPROMISED
+        return self.step.is_generator and not promised and not self.consumers.get(output.name)
 
 
 @frozen(eq=False)

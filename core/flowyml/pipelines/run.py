@@ -19,12 +19,12 @@ from flowyml.pipelines.context import Context, is_secret, recordable
 from flowyml.pipelines.coordinator import Coordinator
 from flowyml.pipelines.elsewhere import check_environment
 from flowyml.pipelines.graph import Graph
-from flowyml.pipelines.planning import plan_graph
+from flowyml.pipelines.planning import CONTEXT_HOOKS, logs_context, plan_graph
 from flowyml.pipelines.result import RunResult, read_result
 from flowyml.pipelines.watching import RunObserver, current_observer
 from flowyml.pipelines.workplace import Workplace
 from flowyml.plugins.components import StepExecutor
-from flowyml.records import RunInfo, RunStatus, StepOutcome, StepStatus, StepTask
+from flowyml.records import CONTEXT, RunInfo, RunStatus, StepOutcome, StepStatus, StepTask
 from flowyml.routing.containers import Leaf
 from flowyml.routing.deliver import Courier
 from flowyml.routing.router import Router
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from flowyml.pipelines.pipeline import Pipeline
 
 __all__ = ["Undertaking", "new_run_id", "start_run"]
-
-CONTEXT = "context"
-"""Stands for the step where a delivery belongs to the run as a whole."""
 
 
 def new_run_id(moment: datetime) -> str:
@@ -58,17 +55,15 @@ def start_run(
     """
     project, stack = current_project(), current_stack(stack_name)
     graph = pipeline.graph(parameters)
-    given = dict(parameters or {})
+    given, context = dict(parameters or {}), pipeline.context.over(parameters or {})
     _check_parameters(pipeline, graph, given)
     router = Router(stack)
-    if errors := plan_graph(pipeline.name, graph, stack, router).errors:
+    if errors := plan_graph(pipeline.name, graph, context, stack, router).errors:
         raise ConfigurationError(*errors)
     started_at = datetime.now(UTC)
     run = RunInfo(new_run_id(started_at), pipeline.name, stack.name, started_at)
     reference = pipeline.reference(project.folder)
-    undertaking = Undertaking(
-        project, stack, router, run, reference, graph, pipeline.context.over(given), given
-    )
+    undertaking = Undertaking(project, stack, router, run, reference, graph, context, given)
     return undertaking.begin()
 
 
@@ -213,12 +208,11 @@ class Undertaking:
         Returns:
             Whether that failed and a rule says that nothing may go on then.
         """
-        public = self.context.public
-        if not public or not self.stack.of_role("experiment_tracker"):
+        if not logs_context(self.context, self.stack):
             return False
-        leaf = Leaf(CONTEXT, Parameters(recordable(public)))
+        leaf = Leaf(CONTEXT, Parameters(recordable(self.context.public)))
         try:
-            coordinator.workplace.courier.deliver_one(CONTEXT, leaf, hooks=("log_parameters",))
+            coordinator.workplace.courier.deliver_one(CONTEXT, leaf, hooks=CONTEXT_HOOKS)
         except DeliveryError as error:
             failed = StepOutcome(CONTEXT, StepStatus.FAILED, str(error))
             coordinator.outcomes[CONTEXT] = failed

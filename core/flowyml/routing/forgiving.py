@@ -11,7 +11,7 @@ from flowyml.errors import DeliveryError, NotFoundError
 from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import DeliveryRecord, RunRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import DeliveryStatus, RunStatus
+from flowyml.records import DeliveryStatus, RunStatus, output_place
 from flowyml.routing.debts import finish_steps
 from flowyml.routing.ledger import now
 from flowyml.routing.router import STORE
@@ -80,7 +80,7 @@ def _meant(
 
 
 def _place(debt: DeliveryRecord) -> str:
-    return f"{debt.step}.{debt.output}"
+    return output_place(debt.step, debt.output)
 
 
 def _taken(run_id: str) -> DeliveryError:

@@ -21,7 +21,7 @@ from flowyml.routing.planned import (
     PlannedOutput,
     PlanProblem,
 )
-from flowyml.routing.router import Router, TypeRoute
+from flowyml.routing.router import STORE, Router, TypeRoute
 from flowyml.serialization import serializer_name
 from flowyml.stacks.stack import Stack
 
@@ -63,19 +63,23 @@ class _Planner:
 
     def output(self, declared: DeclaredOutput) -> Iterator[PlannedOutput]:
         for expected in expected_outputs(declared.annotation, declared.output):
-            yield self._planned(declared.step, expected)
+            yield self._planned(declared, expected)
 
-    def _planned(self, step: str, expected: Expected) -> PlannedOutput:
+    def _planned(self, declared: DeclaredOutput, expected: Expected) -> PlannedOutput:
         """Plan one output; of an unknown type what holds for all: it is stored."""
         route = self.router.route(expected.cls or object, expected.route)
+        called = declared.hooks
+        deliveries = [each for each in route.deliveries if called is None or each.hook in called]
+        stored = any(each.hook == STORE for each in deliveries)
+        path = self._path(declared.step, expected, route)
         return PlannedOutput(
-            step=step,
+            step=declared.step,
             output=expected.output,
             type=UNKNOWN if expected.cls is None else expected.cls.__name__,
-            serializer=_serializer(expected, route),
-            store=route.store,
-            uri=f"{self.stack.store_uri(route.store)}/{self._path(step, expected, route)}",
-            deliveries=route.deliveries,
+            serializer=_serializer(expected, route) if stored else "",
+            store=route.store if stored else "",
+            uri=f"{self.stack.store_uri(route.store)}/{path}" if stored else "",
+            deliveries=tuple(deliveries),
             rule=route.rule,
         )
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from attrs import frozen
 
 from flowyml.errors import Problem
+from flowyml.records import output_place
 from flowyml.routing.router import PlannedDelivery
 from flowyml.stacks.rules import Rule
 
@@ -21,16 +22,20 @@ class DeclaredOutput:
 
     Attributes:
         annotation: What the step says it returns; Any where it says nothing.
+        hooks: The hooks that are called by name; None for all that its type names.
     """
 
     step: str
     output: str
     annotation: object = Any
+    hooks: tuple[str, ...] | None = None
 
 
 @frozen
 class PlannedOutput:
     """One output, or the elements of one, and all that will happen to it.
+
+    What is only logged is not stored: its serializer, store and URI are empty.
 
     Attributes:
         output: Name of the output; ``models.*`` stands for the elements of ``models``.
@@ -54,7 +59,7 @@ class PlannedOutput:
     @property
     def place(self) -> str:
         """Step and output, as messages name it."""
-        return f"{self.step}.{self.output}"
+        return output_place(self.step, self.output)
 
 
 @frozen
