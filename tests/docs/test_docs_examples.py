@@ -14,6 +14,8 @@ import pytest
 from attrs import frozen
 
 from flowyml.errors import ConfigurationError
+from flowyml.metadata.store import MetadataStore
+from flowyml.records import RunStatus
 from flowyml.stacks.configuration import Configuration
 from flowyml.stacks.project import Project
 from flowyml_local.deployer import LocalModelDeployer
@@ -104,6 +106,16 @@ def test_the_python_of_a_page_runs(
             exec(code, vars(module))
         elif block.text.startswith(CONFIGURATION):
             (project / "flowyml.yaml").write_text(block.text, encoding="utf-8")
+    assert _failures(project) == []
+
+
+def _failures(project: Path) -> list[str | None]:
+    """Return why runs failed: a run that fails raises nothing by itself."""
+    path = project / ".flowyml" / "metadata.db"
+    if not path.exists():
+        return []
+    with MetadataStore.open(path) as metadata:
+        return [run.error for run in metadata.runs(status=RunStatus.FAILED)]
 
 
 @pytest.mark.parametrize("block", YAML_BLOCKS, ids=str)

@@ -93,7 +93,8 @@ def test_each_suite_is_tried() -> None:
 
 
 class _Example(Contract):
-    def test_one(self) -> None: ...
+    def test_one(self) -> None:
+        assert not self.skips
 
 
 def test_an_inherited_test_is_not_replaced() -> None:

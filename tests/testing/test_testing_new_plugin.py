@@ -106,14 +106,18 @@ def test_new_packages_are_clean(packages: Environment) -> None:
     """By the linter, its format, and the strict type checker."""
     folder = packages.folder.parent
     sources = [f"flowyml-{name}" for name in NEW]
-    packages.run("ruff", "check", *sources, folder=folder)
-    packages.run("ruff", "format", "--check", *sources, folder=folder)
+    checked = packages.run("ruff", "check", *sources, folder=folder)
+    formatted = packages.run("ruff", "format", "--check", *sources, folder=folder)
     typed = folder / "typed"
     typed.mkdir()
     for name in NEW:  # the type checker knows a module name once
         for file in (folder / f"flowyml-{name}").glob("*/test_component.py"):
             (typed / f"test_{name}.py").write_text(file.read_text(encoding="utf-8"))
-    packages.run("mypy", "--strict", "typed", *(f"{each}/src" for each in sources), folder=folder)
+    packaged = (f"{each}/src" for each in sources)
+    read = packages.run("mypy", "--strict", "typed", *packaged, folder=folder)
+    assert "All checks passed" in checked.stdout
+    assert "would be reformatted" not in formatted.stdout
+    assert "Success: no issues found" in read.stdout
 
 
 @pytest.mark.installs
