@@ -247,15 +247,10 @@ def step(
     def decorate(function: Callable[..., Any]) -> Step[..., Any]:
         own = str(name or getattr(function, "__name__", ""))
         _check_function(function, own)
-        return Step(
-            function,
-            own,
-            None if inputs is None else _names(inputs, own, "inputs"),
-            (own,) if outputs is None else _names(outputs, own, "outputs"),
-            retry if isinstance(retry, Retry) else Retry(retry),
-            _seconds(timeout, own),
-            cache,
-        )
+        taken = None if inputs is None else _names(inputs, own, "inputs")
+        given = (own,) if outputs is None else _names(outputs, own, "outputs")
+        tries = retry if isinstance(retry, Retry) else Retry(retry)
+        return Step(function, own, taken, given, tries, _seconds(timeout, own), cache)
 
     return decorate if function is None else decorate(function)
 

@@ -15,7 +15,13 @@ from typing import Any, Final, Literal, NoReturn, Union, get_args, get_origin
 
 import attrs
 from attrs import has
-from cattrs import Converter, IterableValidationError, IterableValidationNote
+from cattrs import (
+    BaseValidationError,
+    Converter,
+    IterableValidationError,
+    IterableValidationNote,
+    StructureHandlerNotFoundError,
+)
 from cattrs.gen import make_dict_structure_fn
 
 from flowyml.stacks.interpolation import Interpolated
@@ -42,6 +48,9 @@ MAPPINGS: Final = {
     collections.abc.Mapping,
     collections.abc.MutableMapping,
 }
+UNFIT: Final = (ValueError, TypeError, BaseValidationError, StructureHandlerNotFoundError)
+"""What structuring raises for a value that is not of a type."""
+
 _SWITCHES = {"true", "false", "yes", "no", "on", "off"}
 
 
@@ -169,7 +178,7 @@ def _union(converter: Converter) -> Callable[[Any], Callable[[Any, Any], Any]]:
         for part in sorted(parts, key=lambda part: part is str):  # a variable's text fits last
             try:
                 return converter.structure(value, part)
-            except Exception:  # noqa: BLE001, S112  # it is another part's
+            except UNFIT:  # it is another part's
                 continue
         names = " or ".join(getattr(part, "__name__", str(part)) for part in parts)
         _refuse(names, value)
