@@ -228,8 +228,24 @@ def graph() -> Any:
     return helper.make_model(made, ir_version=9, opset_imports=opsets), ROWS * 2
 
 
+def network() -> Any:
+    """Return a PyTorch module that halves a number, in training, where it would forget some."""
+    torch = pytest.importorskip("torch")
+    layer = torch.nn.Linear(1, 1)
+    layer.load_state_dict({"weight": torch.tensor([[0.5]]), "bias": torch.zeros(1)})
+    return torch.nn.Sequential(layer, torch.nn.Dropout()).train(), ROWS / 2
+
+
+def exact_network() -> Any:
+    """Return a PyTorch module that computes with 64 bits."""
+    module, expected = network()
+    return module.double(), expected
+
+
 @quiet
-@pytest.mark.parametrize("make", [boosted, bare_booster, light_booster, graph])
+@pytest.mark.parametrize(
+    "make", [boosted, bare_booster, light_booster, graph, network, exact_network]
+)
 def test_mlflow_loads_the_models_of_other_libraries(
     register: Register, name: str, mlflow_server: ServerProcess, make: Callable[[], Any]
 ) -> None:
@@ -239,6 +255,19 @@ def test_mlflow_loads_the_models_of_other_libraries(
     mlflow.set_tracking_uri(mlflow_server.url)
     loaded = mlflow.pyfunc.load_model(f"models:/{name}/1")
     assert np.allclose(loaded.predict(pd.DataFrame(ROWS)), expected)
+
+
+@quiet
+def test_whole_numbers_reach_a_pytorch_module_as_they_are(
+    register: Register, name: str, mlflow_server: ServerProcess
+) -> None:
+    """An embedding is asked for places, which are no fractions."""
+    torch = pytest.importorskip("torch")
+    module = torch.nn.Embedding.from_pretrained(torch.tensor([[1.0], [2.0]]))
+    register(module)
+    mlflow.set_tracking_uri(mlflow_server.url)
+    loaded = mlflow.pyfunc.load_model(f"models:/{name}/1")
+    assert loaded.predict(np.array([1, 0])).tolist() == [[2.0], [1.0]]
 
 
 @quiet

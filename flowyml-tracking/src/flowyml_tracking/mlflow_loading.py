@@ -106,14 +106,23 @@ def _onnx(model: Any) -> Callable[[Any], Any]:
 
 
 def _pytorch(model: Any) -> Callable[[Any], Any]:
+    """Give the module its rows in the kind of numbers that it computes with.
+
+    Whole numbers of an array stay what they are: they may be the places of words.
+    """
     import numpy as np
     import torch
 
     model.eval()
+    kinds = (each.dtype for each in model.parameters() if each.is_floating_point())
+    kind = next(kinds, torch.float32)
 
     def ask(rows: Any) -> Any:
+        array = np.asarray(rows)
+        whole = isinstance(rows, np.ndarray) and np.issubdtype(array.dtype, np.integer)
         with torch.no_grad():
-            return model(torch.from_numpy(np.asarray(rows, dtype=np.float32))).numpy()
+            given = torch.tensor(array)  # a copy: a module may write into its rows
+            return model(given if whole else given.to(kind)).numpy()
 
     return ask
 
