@@ -22,10 +22,10 @@ class ProjectCommand(click.Command):
         """Run the command; it does not see the two options."""
         if "config" not in ctx.params:
             return super().invoke(ctx)
-        from flowyml.stacks.active import command_line
+        from flowyml.stacks.active import command_line, from_here
 
         config, stack = ctx.params.pop("config"), ctx.params.pop("stack", None)
-        with command_line(stack, Path(config) if config else None):
+        with command_line(stack, Path(config) if config else None), from_here():
             return super().invoke(ctx)
 
 

@@ -6,8 +6,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from flowyml.errors import NotFoundError
-
 if TYPE_CHECKING:
     from flowyml.metadata.store import MetadataStore
 
@@ -33,8 +31,6 @@ def history() -> Iterator[MetadataStore]:
     from flowyml.stacks.active import current_project
 
     project = current_project()
-    if not project.metadata_path.exists():
-        message = f"nothing was run in {project.folder} yet; `flowyml run` starts the first run"
-        raise NotFoundError(message)
+    project.require_history()
     with MetadataStore.open(project.metadata_path) as metadata:
         yield metadata

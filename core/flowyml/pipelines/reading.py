@@ -29,6 +29,7 @@ def Run(reference: str) -> RunResult:  # noqa: N802  # reads as what it gives: R
         NotFoundError: There is no such run.
     """
     project = current_project()
+    project.require_history()
     with MetadataStore.open(project.metadata_path) as metadata:
         record = metadata.run(reference)
         return read_result(metadata, record.run_id, project, _stack_of(record.stack))
@@ -53,6 +54,8 @@ def load(reference: str) -> Any:
         outputs = Run(run).outputs
         if output in outputs:  # also a point of a curve, which is no artifact of its own
             return outputs[output]
+    if "://" not in reference and not reference.startswith(MODEL):  # else others may have made it
+        project.require_history()
     with MetadataStore.open(project.metadata_path) as metadata:
         if reference.startswith(MODEL):
             found = named_model(current_stack(), reference.removeprefix(MODEL))

@@ -18,7 +18,7 @@ from flowyml.pipelines.result import RunResult, read_result
 from flowyml.pipelines.run import Undertaking
 from flowyml.records import RunInfo, RunStatus, StepStatus
 from flowyml.routing.router import Router
-from flowyml.stacks.active import command_line, current_project, current_stack
+from flowyml.stacks.active import command_line, current_project, current_stack, from_here
 from flowyml.stacks.project import Project
 
 __all__ = ["context_of", "resume"]
@@ -51,7 +51,8 @@ def resume(
         record = metadata.run(run_id)
         named = Path(record.config) if record.config else None
         config = named if named and named.exists() else project.config
-        with command_line(record.stack, config), Lease(metadata, record.run_id) as lease:
+        block = command_line(record.stack, config)
+        with block, from_here(), Lease(metadata, record.run_id) as lease:
             return _go_on(record, project, metadata, lease, pipeline, parameters)
 
 

@@ -28,7 +28,7 @@ from flowyml.records import CONTEXT, RunInfo, RunStatus, StepOutcome, StepStatus
 from flowyml.routing.containers import Leaf
 from flowyml.routing.deliver import Courier
 from flowyml.routing.router import Router
-from flowyml.stacks.active import current_project, current_stack
+from flowyml.stacks.active import current_project, current_stack, from_here
 from flowyml.stacks.project import Project
 from flowyml.stacks.secrecy import component_secrets, is_told, redact
 from flowyml.stacks.stack import Stack
@@ -64,7 +64,8 @@ def start_run(
     run = RunInfo(new_run_id(started_at), pipeline.name, stack.name, started_at)
     reference = pipeline.reference(project.folder)
     undertaking = Undertaking(project, stack, router, run, reference, graph, context, given)
-    return undertaking.begin()
+    with from_here():
+        return undertaking.begin()
 
 
 @frozen(eq=False)

@@ -28,7 +28,7 @@ from flowyml.pipelines.workplace import Workplace
 from flowyml.records import RunInfo, StepOutcome, StepStatus, StepTask
 from flowyml.routing.deliver import Courier
 from flowyml.routing.router import Router
-from flowyml.stacks.active import command_line
+from flowyml.stacks.active import command_line, from_here
 from flowyml.stacks.configuration import Configuration
 from flowyml.stacks.project import Project
 
@@ -67,7 +67,11 @@ def run_task(task: StepTask) -> tuple[StepOutcome, bool]:
     """
     config = Path(task.config) if task.config else None
     project = Project(Path(task.project), config)
-    with command_line(task.stack, config), MetadataStore.open(project.metadata_path) as metadata:
+    with (
+        command_line(task.stack, config),
+        from_here(project.folder),
+        MetadataStore.open(project.metadata_path) as metadata,
+    ):
         if task.records is not None:
             unpack_there(metadata, task.step, task.records)
         try:

@@ -18,7 +18,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from flowyml.stacks.project import Project, find_project
+from flowyml.stacks.project import Project, find_project, working_directory
 
 if TYPE_CHECKING:
     from flowyml.stacks.configuration import Configuration
@@ -30,6 +30,7 @@ __all__ = [
     "configuration",
     "current_project",
     "current_stack",
+    "from_here",
     "stack_name",
     "use_stack",
 ]
@@ -40,6 +41,7 @@ _chosen: ContextVar[str | None] = ContextVar("flowyml_stack", default=None)
 _command: ContextVar[tuple[str | None, Path | None]] = ContextVar(
     "flowyml_command", default=(None, None)
 )
+_start: ContextVar[Path | None] = ContextVar("flowyml_start", default=None)
 
 
 @contextmanager
@@ -72,9 +74,24 @@ def command_line(stack: str | None = None, config: Path | None = None) -> Iterat
         _command.reset(token)
 
 
+@contextmanager
+def from_here(folder: Path | None = None) -> Iterator[None]:
+    """Let the project stay the one of a folder, also where code in the block goes elsewhere.
+
+    Args:
+        folder: The folder; the working directory where it is not given, or what a block around
+            this one has chosen.
+    """
+    token = _start.set(folder or _start.get() or working_directory())
+    try:
+        yield
+    finally:
+        _start.reset(token)
+
+
 def current_project() -> Project:
     """Return the project of the working directory, or of ``--config``."""
-    return find_project(_command.get()[1])
+    return find_project(_command.get()[1], _start.get())
 
 
 def configuration() -> Configuration:

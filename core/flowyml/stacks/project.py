@@ -8,10 +8,10 @@ from typing import Final
 
 from attrs import frozen
 
-from flowyml.errors import ConfigurationError
+from flowyml.errors import ConfigurationError, NotFoundError
 from flowyml.stacks.text import check_is_text
 
-__all__ = ["CONFIG_NAME", "CONFIG_VARIABLE", "Project", "find_project"]
+__all__ = ["CONFIG_NAME", "CONFIG_VARIABLE", "Project", "find_project", "working_directory"]
 
 CONFIG_NAME: Final = "flowyml.yaml"
 CONFIG_VARIABLE: Final = "FLOWYML_CONFIG"
@@ -39,6 +39,16 @@ class Project:
         """File of the metadata store."""
         return self.state / "metadata.db"
 
+    def require_history(self) -> None:
+        """Refuse to look for what ran where nothing did: whoever only reads makes no store.
+
+        Raises:
+            NotFoundError: Nothing was ever run here.
+        """
+        if not self.metadata_path.exists():
+            message = f"nothing was run in {self.folder} yet; `flowyml run` starts the first run"
+            raise NotFoundError(message)
+
 
 def find_project(config: Path | None = None, start: Path | None = None) -> Project:
     """Find the configuration file: the given one, ``FLOWYML_CONFIG``, or the nearest one upward.
@@ -50,11 +60,7 @@ def find_project(config: Path | None = None, start: Path | None = None) -> Proje
     Raises:
         ConfigurationError: The file that was asked for does not exist.
     """
-    try:
-        folder = Path(os.path.abspath(start or Path.cwd()))  # noqa: PTH100  # keeps symbolic links
-    except FileNotFoundError as cause:
-        message = "the working directory was deleted; change to one that is there"
-        raise ConfigurationError(message) from cause
+    folder = Path(os.path.abspath(start or working_directory()))  # noqa: PTH100  # keeps links
     check_is_text(str(folder))
     named = os.environ.get(CONFIG_VARIABLE)
     if config is not None:
@@ -65,6 +71,19 @@ def find_project(config: Path | None = None, start: Path | None = None) -> Proje
         if os.path.lexists(candidate / CONFIG_NAME):
             return Project(candidate, candidate / CONFIG_NAME)
     return Project(folder, None)
+
+
+def working_directory() -> Path:
+    """Return the working directory.
+
+    Raises:
+        ConfigurationError: It is gone.
+    """
+    try:
+        return Path.cwd()
+    except FileNotFoundError as cause:
+        message = "the working directory was deleted; change to one that is there"
+        raise ConfigurationError(message) from cause
 
 
 def _named(path: Path, source: str) -> Project:
