@@ -29,6 +29,7 @@ NAMES = (
     "curves",
     "steps",
     "throughput",
+    "memory",
     "dispatch",
     "history",
     "parallel",

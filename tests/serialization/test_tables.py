@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from flowyml.artifacts import Dataset
 from flowyml.errors import SerializationError
-from flowyml.serialization import PickleWarning, unpack
+from flowyml.serialization import PickleWarning, frames, unpack
 from flowyml.serialization.frame_tables import difference
 
 np = pytest.importorskip("numpy")
@@ -143,6 +143,17 @@ def test_a_frame_comes_back_exactly(name: str, format_: str, store: Any) -> None
     again = store.again(frame, format_)
     assert difference(frame, again) is None
     pd.testing.assert_frame_equal(again, frame, check_exact=True, check_freq=True)
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_a_long_column_is_put_together_from_its_pieces(
+    name: str, store: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Exactly as well: here every column counts as long, and two rows are a piece."""
+    monkeypatch.setattr(frames, "AT_ONCE", -1)
+    monkeypatch.setattr(frames, "PIECE", 2)
+    frame = EXACT[name]
+    assert difference(frame, store.again(frame, "parquet")) is None
 
 
 CELLS = st.one_of(

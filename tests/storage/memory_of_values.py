@@ -51,10 +51,10 @@ def array(mib: int) -> Any:
 
 
 def frame(mib: int) -> Any:
-    """Make a frame of eight columns."""
+    """Make a frame of two columns, each longer than what may be in memory twice."""
     np, pd = import_module("numpy"), import_module("pandas")
 
-    columns = {f"c{i}": np.arange(mib * 2**14, dtype="f8") + i for i in range(8)}
+    columns = {f"c{i}": np.arange(mib * 2**16, dtype="f8") for i in range(2)}
     return pd.DataFrame(columns, copy=False)
 
 

@@ -2,16 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+from attrs import frozen
 
 from flowyml.errors import SerializationError
 from flowyml.serialization.frame_labels import labels_from_json, labels_to_json
 from flowyml.serialization.frame_objects import ObjectColumn, hold_objects
 
-__all__ = ["column_from_arrow", "column_to_arrow"]
+__all__ = ["Columns", "TableColumns", "column_from_arrow", "column_to_arrow"]
 
 Kept = dict[str, Any]
+
+
+class Columns(Protocol):
+    """The columns of a file or a table, read when they are asked for."""
+
+    @property
+    def rows(self) -> int:
+        """How many rows each of them has."""
+
+    def whole(self, name: str) -> Any:
+        """Return a column as a `pyarrow.ChunkedArray`."""
+
+    def pieces(self, name: str) -> Iterable[Any]:
+        """Return a column as one `pyarrow.Array` after the other, none of them large."""
+
+
+@frozen
+class TableColumns:
+    """The columns of a `pyarrow.Table`."""
+
+    table: Any
+
+    @property
+    def rows(self) -> int:
+        """How many rows each of them has."""
+        count: int = self.table.num_rows
+        return count
+
+    def whole(self, name: str) -> Any:
+        """Return a column."""
+        return self.table.column(name)
+
+    def pieces(self, name: str) -> Iterable[Any]:
+        """Return the chunks of a column, which are there already."""
+        chunks: list[Any] = self.whole(name).chunks
+        return chunks
 
 
 def column_to_arrow(label: object, column: Any) -> tuple[Any, Kept]:
@@ -42,14 +80,17 @@ def column_to_arrow(label: object, column: Any) -> tuple[Any, Kept]:
     return array, kept
 
 
-def column_from_arrow(column: Any, kept: Mapping[str, Any]) -> Any:
+def column_from_arrow(name: str, columns: Columns, kept: Mapping[str, Any]) -> Any:
     """Return the values that `column_to_arrow` was given, as an array of NumPy's or pandas'.
 
     Args:
-        column: A `pyarrow.ChunkedArray`.
+        name: Of the column.
+        columns: Where it is read.
         kept: What was kept beside it.
     """
-    return _READERS[kept["kind"]](column, kept)
+    if kept["kind"] == "numpy":
+        return _numpy(name, columns, kept)
+    return _READERS[kept["kind"]](columns.whole(name), kept)
 
 
 def _kept(dtype: Any) -> Kept:
@@ -100,15 +141,23 @@ def _objects(column: Any, kept: Mapping[str, Any]) -> Any:
     return ObjectColumn(kept["missing"], kept["arrays"]).values(column)
 
 
-def _numpy(column: Any, kept: Mapping[str, Any]) -> Any:
-    """Return an array of its own: one that shares Arrow's memory could not be written to."""
+def _numpy(name: str, columns: Columns, kept: Mapping[str, Any]) -> Any:
+    """Return an array of its own: one that shares Arrow's memory could not be written to.
+
+    It is filled piece by piece, so that a long column is not in memory twice.
+    """
     import numpy as np
 
-    values = column.to_numpy(zero_copy_only=False)
-    dtype = np.dtype(kept["dtype"])
-    if values.dtype != dtype:
-        return values.astype(dtype)
-    return values if values.flags.writeable else values.copy()
+    dtype, filled = np.dtype(kept["dtype"]), 0
+    values = np.empty(columns.rows, dtype)
+    for piece in columns.pieces(name):
+        found = piece.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
+        values[filled : filled + len(found)] = found
+        filled += len(found)
+    if filled != columns.rows:
+        message = f"the column {name!r} has {filled} rows, and there are {columns.rows}"
+        raise SerializationError(message)
+    return values
 
 
 def _category(column: Any, kept: Mapping[str, Any]) -> Any:
@@ -153,7 +202,6 @@ _READERS = {
     "arrow": _arrow,
     "category": _category,
     "extension": _extension,
-    "numpy": _numpy,
     "object": _objects,
     "string": _string,
     "zoned": _zoned,

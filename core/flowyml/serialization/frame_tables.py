@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import json
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flowyml.errors import SerializationError
-from flowyml.serialization.frame_columns import column_from_arrow, column_to_arrow
+from flowyml.serialization.frame_columns import Columns, column_from_arrow, column_to_arrow
 from flowyml.serialization.frame_labels import labels_from_json, labels_to_json, names_for
 from flowyml.serialization.frame_objects import is_same
 from flowyml.serialization.tagged import decode, encode
@@ -23,7 +23,6 @@ __all__ = ["difference", "frame_to_table", "make_frame", "spec_of"]
 KEY = b"flowyml"
 
 Spec = Mapping[str, Any]
-ReadColumn = Callable[[str], Any]
 
 
 def frame_to_table(frame: Any) -> Any:
@@ -71,27 +70,27 @@ def spec_of(metadata: Mapping[bytes, bytes] | None) -> Spec:
     return found
 
 
-def make_frame(spec: Spec, read: ReadColumn, rows: int | None = None) -> Any:
+def make_frame(spec: Spec, columns: Columns, rows: int | None = None) -> Any:
     """Return the frame that `frame_to_table` was given.
 
     Args:
         spec: What was written beside the columns.
-        read: Returns the `pyarrow.ChunkedArray` of a name.
+        columns: The columns, under the names that the description has for them.
         rows: How many rows to expect when not all are read.
     """
     import pandas as pd
 
     width = len(spec["names"]) - spec["index"].get("levels", 0)
     made = [
-        column_from_arrow(read(name), kept)
+        column_from_arrow(name, columns, kept)
         for name, kept in zip(spec["names"], spec["kept"], strict=True)
     ]
     index = _index_from_json(spec["index"], made[width:], spec["rows"] if rows is None else rows)
-    columns = {
+    series = {
         position: pd.Series(values, index=index, dtype=values.dtype, copy=False)
         for position, values in enumerate(made[:width])
     }
-    frame = pd.DataFrame(columns, index=index, copy=False)
+    frame = pd.DataFrame(series, index=index, copy=False)
     frame.columns = labels_from_json(spec["columns"])
     frame.attrs = decode(spec["attrs"])
     return frame if spec["duplicates"] else frame.set_flags(allows_duplicate_labels=False)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import accumulate
 from typing import Any, ClassVar
 
-from attrs import frozen
+from attrs import define, field, frozen
 
 from flowyml.errors import SerializationError
 from flowyml.serialization.contract import Write
+from flowyml.serialization.frame_columns import Columns, TableColumns
 from flowyml.serialization.frame_tables import (
-    ReadColumn,
     difference,
     frame_to_table,
     make_frame,
@@ -28,6 +29,9 @@ TRIED = 8
 
 AT_ONCE = 48 * 2**20
 """Bytes of columns that are in memory twice at once while a frame is read."""
+
+PIECE = 2**18
+"""Rows of a long column that are read at once."""
 
 
 @frozen
@@ -62,8 +66,8 @@ class FrameParquet:
         file = io.BytesIO()
         try:
             self._write_table(table, file)
-            with self._reader(pa.BufferReader(file.getvalue())) as (metadata, read):
-                again = make_frame(spec_of(metadata), read, len(frame))
+            with self._reader(pa.BufferReader(file.getvalue())) as (metadata, columns):
+                again = make_frame(spec_of(metadata), columns, len(frame))
         except (pa.ArrowException, TypeError, ValueError) as cause:
             message = f"the frame has no exact form in {self.name}: {cause}"
             raise SerializationError(message) from cause
@@ -79,26 +83,13 @@ class FrameParquet:
         write_parquet(table, file)
 
     @contextmanager
-    def _reader(self, file: Any) -> Iterator[tuple[dict[bytes, bytes], ReadColumn]]:
+    def _reader(self, file: Any) -> Iterator[tuple[dict[bytes, bytes], Columns]]:
         """Open the file for reading a few columns at a time."""
         import pyarrow.parquet as pq
 
         with pq.ParquetFile(file, memory_map=True) as parquet:
             metadata = parquet.schema_arrow.metadata
-            names = list(spec_of(metadata)["names"])
-            step = _columns_at_once(parquet.metadata)
-            group: dict[str, Any] = {}
-
-            def read(name: str) -> Any:
-                if name not in group:
-                    group.clear()
-                    start = names.index(name)
-                    wanted = names[start : start + step]
-                    table = parquet.read(columns=wanted)
-                    group.update((one, table.column(one)) for one in wanted)
-                return group.pop(name)
-
-            yield metadata, read
+            yield metadata, _ParquetColumns(parquet, tuple(spec_of(metadata)["names"]))
 
     def read(self, source: FileSource, *, trusted: bool) -> object:
         """Read, and give back the labels and types that parquet forgot."""
@@ -107,17 +98,61 @@ class FrameParquet:
 
         path = source.path(self.FILE)
         try:
-            with self._reader(path) as (metadata, read):
-                return make_frame(spec_of(metadata), read)
-        except (pa.ArrowException, OSError) as cause:
+            with self._reader(path) as (metadata, columns):
+                return make_frame(spec_of(metadata), columns)
+        except (pa.ArrowException, MemoryError, OSError) as cause:
             message = f"{self.FILE} is not a frame that FlowyML wrote: {cause}"
             raise SerializationError(message) from cause
 
 
-def _columns_at_once(metadata: Any) -> int:
-    size: int = sum(metadata.row_group(i).total_byte_size for i in range(metadata.num_row_groups))
-    mean: int = size // max(metadata.num_columns, 1)
-    return max(1, AT_ONCE // max(mean, 1))
+@define
+class _ParquetColumns:
+    """The columns of a parquet file: several short ones are read at once, a long one in pieces."""
+
+    parquet: Any
+    names: tuple[str, ...]
+    _sizes: dict[str, int] = field(init=False)
+    _read: dict[str, Any] = field(factory=dict, init=False)
+
+    @_sizes.default
+    def _known_sizes(self) -> dict[str, int]:
+        """Tell how long each column is; a nested one is several columns to parquet."""
+        metadata, sizes = self.parquet.metadata, dict.fromkeys(self.names, 0)
+        paths = [self.parquet.schema.column(i).path for i in range(metadata.num_columns)]
+        roots = [path if path in sizes else path.partition(".")[0] for path in paths]
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            for i, root in enumerate(roots):
+                sizes[root] = sizes.get(root, 0) + group.column(i).total_uncompressed_size
+        return sizes
+
+    @property
+    def rows(self) -> int:
+        """How many rows each of them has."""
+        count: int = self.parquet.metadata.num_rows
+        return count
+
+    def whole(self, name: str) -> Any:
+        """Return a column, reading those after it along where they are short."""
+        if name not in self._read:
+            wanted = self._from(name)
+            table = self.parquet.read(columns=wanted)
+            self._read = {one: table.column(one) for one in wanted}
+        return self._read.pop(name)
+
+    def pieces(self, name: str) -> Iterable[Any]:
+        """Return a column in pieces."""
+        if self._sizes[name] <= AT_ONCE:
+            chunks: list[Any] = self.whole(name).chunks
+            return chunks
+        batches = self.parquet.iter_batches(batch_size=PIECE, columns=[name])
+        return (batch.column(0) for batch in batches)
+
+    def _from(self, name: str) -> list[str]:
+        """Name a column and the next ones, as many as may be in memory twice."""
+        start = self.names.index(name)
+        ends = accumulate(self._sizes[one] for one in self.names[start:])
+        return list(self.names[start : start + max(1, sum(end <= AT_ONCE for end in ends))])
 
 
 @frozen
@@ -135,13 +170,13 @@ class FrameArrow(FrameParquet):
             writer.write_table(table, max_chunksize=2**20)
 
     @contextmanager
-    def _reader(self, file: Any) -> Iterator[tuple[dict[bytes, bytes], ReadColumn]]:
+    def _reader(self, file: Any) -> Iterator[tuple[dict[bytes, bytes], Columns]]:
         import pyarrow as pa
 
         opened = file if isinstance(file, pa.NativeFile) else pa.memory_map(str(file))
         with opened, pa.ipc.open_file(opened) as reader:
             table = reader.read_all()
-            yield table.schema.metadata, table.column
+            yield table.schema.metadata, TableColumns(table)
 
 
 class _OfSeries:

@@ -8,6 +8,7 @@ from typing import Any
 from attrs import frozen
 
 from flowyml.errors import SerializationError
+from flowyml.serialization.frame_columns import TableColumns
 from flowyml.serialization.frame_tables import difference, frame_to_table, make_frame, spec_of
 
 __all__ = ["TableKind", "arrow_difference", "kind_of"]
@@ -83,7 +84,7 @@ def _polars_difference(one: Any, other: Any) -> str | None:
 _KINDS = {
     ("pandas", "DataFrame"): TableKind(
         frame_to_table,
-        lambda table: make_frame(spec_of(table.schema.metadata), table.column),
+        lambda table: make_frame(spec_of(table.schema.metadata), TableColumns(table)),
         difference,
     ),
     ("polars", "DataFrame"): TableKind(
