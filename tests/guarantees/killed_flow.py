@@ -15,7 +15,6 @@ STORED = {
     "parts",
     "parts.first",
     "parts.second",
-    "losses",
     "losses.yielded-5",
     "train.checkpoint",
 }
