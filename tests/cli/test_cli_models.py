@@ -184,7 +184,7 @@ def test_a_history_that_was_changed_is_no_history(flowyml: Ask, project: Path) -
         (["show", "oracle", "--version", "9"], "its versions: 1.0.0"),
         (["deploy", "oracle", "--version", "9"], "oracle@9"),
         (["approve", "oracle", "--version", "1.0.0"], "nobody asked for approval"),
-        (["rollback", "oracle"], "oracle"),
+        (["rollback", "oracle"], "'oracle' never served anywhere"),
         (["undeploy", "oracle"], "no endpoint serves 'oracle'"),
         (["history", "oracel"], "has no history"),
         (["deploy", "oracle"], "Missing option '--version'"),
@@ -204,7 +204,9 @@ def test_a_stack_without_a_registry(flowyml: Ask, project: Path) -> None:
     """It has no models, and asking for one says what is missing."""
     (project / "flowyml.yaml").write_text("stacks:\n  one:\n    artifact_store: { type: local }\n")
 
-    assert flowyml("model", "list").code == 0
+    assert flowyml("model", "list", "oracle").out == "The stack 'one' has no model_registry.\n"
+    assert flowyml("model", "endpoints").out == "The stack 'one' has no model_deployer.\n"
+    assert flowyml("model", "list", "-o", "json").objects == []
     answer = flowyml("model", "show", "oracle")
     assert answer.code == 2
     assert "the stack 'one' has no model_registry" in answer.err

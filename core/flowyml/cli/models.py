@@ -69,8 +69,8 @@ def list_(*, name: str | None, output: Output) -> None:
 
     deployments = _deployments()
     found = [model_object(version, deployments) for version in _versions(name)]
-    empty = none_of("model", {"": name}, empty="No models are registered.")
-    listing(found, MODELS, output, empty=empty)
+    none = none_of("model", {"": name}, empty="No models are registered.")
+    listing(found, MODELS, output, empty=_absent("model_registry") or none)
 
 
 @model.command()
@@ -122,7 +122,8 @@ def endpoints(*, output: Output) -> None:
     from flowyml.cli.objects import deployment_object
 
     found = [deployment_object(deployment) for deployment in _deployments()]
-    listing(found, ENDPOINTS, output, empty="Nothing is deployed.")
+    empty = _absent("model_deployer") or "Nothing is deployed."
+    listing(found, ENDPOINTS, output, empty=empty)
 
 
 @model.command()
@@ -203,6 +204,14 @@ def history_(*, name: str, output: Output) -> None:
             "is not what was written; restore .flowyml/metadata.db from a backup"
         )
         raise IntegrityError(message)
+
+
+def _absent(role: str) -> str | None:
+    """Say that the stack has nothing that could list anything; None where it has."""
+    from flowyml.stacks.active import current_stack
+
+    stack = current_stack()
+    return None if stack.of_role(role) else f"The stack {stack.name!r} has no {role}."
 
 
 def _versions(name: str | None) -> list[ModelVersion]:

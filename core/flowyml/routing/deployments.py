@@ -232,7 +232,10 @@ def only_component(stack: Stack, role: str) -> str:
     """
     found = stack.of_role(role)
     if not found:
-        message = f"the stack {stack.name!r} has no {role}; add one to flowyml.yaml"
+        message = (
+            f"the stack {stack.name!r} has no {role}; add one to it in flowyml.yaml, or choose a "
+            "stack that has one"
+        )
         raise ConfigurationError(message)
     return found[0]
 

@@ -272,8 +272,10 @@ class ModelLifecycle:
         )
         if len(endpoints) == 1:
             return endpoints[0]
-        known = ", ".join(endpoints) or "none"
+        known = ", ".join(endpoints)
         message = f"say at which endpoint {name!r} is to be rolled back (it has: {known})"
+        if not endpoints:
+            message = f"{name!r} never served anywhere, so there is nothing to go back to"
         raise NotFoundError(message)
 
     def _working_on(self, name: str) -> Lease:
