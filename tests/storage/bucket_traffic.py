@@ -51,6 +51,20 @@ class BucketTraffic(BucketLine):
         straight.delete_artifact(first.uri)
         assert contents(straight.load_artifact(second.uri)) == files
 
+    def test_an_object_that_was_replaced_is_not_copied(
+        self, straight: BucketStore, backend: BucketBackend, files: Mapping[str, bytes]
+    ) -> None:
+        """What somebody put in place of a file is found by its digest; the right bytes are sent."""
+        first = straight.folders().store(a_request("run-1/model", files), key="key-1")
+        backend.door.write("run-1/model/model.pkl", b"forgery" * 100)
+
+        again = attrs.evolve(
+            a_request("run-2/model", files), find_copy={first.digest: first.uri}.get
+        )
+        second = straight.folders().store(again, key="key-2")
+
+        assert contents(straight.load_artifact(second.uri)) == files
+
     def test_the_parts_of_a_large_file_are_told_of(
         self, straight: BucketStore, backend: BucketBackend, proxy: Proxy, tmp_path: Path
     ) -> None:

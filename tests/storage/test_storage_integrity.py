@@ -39,6 +39,20 @@ def _read(folders: ArtifactFolders) -> dict[str, bytes]:
 
 
 @pytest.mark.parametrize("name", DATA)
+def test_damage_is_not_spread_by_copying(
+    folders: ArtifactFolders, door: BackDoor, name: str
+) -> None:
+    """Of what is damaged, the same content is sent once more in place of a copy."""
+    first = put(folders)
+    door.write(name, door.read(name)[:-1] + b"!")
+
+    request = attrs.evolve(a_request("run-2/model"), find_copy={first.digest: first.uri}.get)
+    second = folders.store(request, key="key-2")
+
+    assert contents(folders.load(second.uri)) == FILES
+
+
+@pytest.mark.parametrize("name", DATA)
 @pytest.mark.parametrize("where", [0, 0.5, 1])
 def test_a_flipped_bit_is_found(
     folders: ArtifactFolders, door: BackDoor, name: str, where: float

@@ -195,7 +195,10 @@ class Commit:
         return True
 
     def _copy_one(self, job: _Job) -> bool:
+        """Copy one file; False when what lies there is not that file any more."""
         try:
+            if self.bucket.sha256(job.source) != job.file.sha256:
+                return False  # whoever replaced it left no digest, or another one
             self.bucket.copy(job.source, job.name, job.file)
         except FileNotFoundError:  # deleted meanwhile
             return False
