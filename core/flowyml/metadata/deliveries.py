@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
+from contextlib import nullcontext
 from typing import Any, Final
 
 from attrs import frozen
@@ -47,10 +48,10 @@ class DeliveryTable:
 
     database: Database
 
-    def add(self, deliveries: Iterable[DeliveryRecord]) -> int:
+    def add(self, deliveries: Sequence[DeliveryRecord]) -> int:
         """Add deliveries and return how many are new; one whose key is there stays as it is."""
         added = 0
-        with self.database.transaction():
+        with self.database.transaction() if len(deliveries) > 1 else nullcontext():
             for delivery in deliveries:
                 about = _about(delivery)
                 values = (*_state(delivery, about), delivery.key, *_origin(delivery))

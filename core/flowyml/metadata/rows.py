@@ -145,7 +145,9 @@ class DeliveryRecord:
     @property
     def is_debt(self) -> bool:
         """Whether the run owes it: neither done, nor skipped, nor waiting for a person."""
-        return self.status in {DeliveryStatus.PENDING, DeliveryStatus.FAILED} and not self.waits_for
+        status = self.status
+        owed = status is DeliveryStatus.PENDING or status is DeliveryStatus.FAILED
+        return owed and not self.waits_for
 
 
 @frozen

@@ -170,7 +170,7 @@ class _Wiring:
 
     def _check_annotation(self, step: AnyStep, parameter: Parameter, name: str) -> None:
         produced = self.outputs[name].annotation
-        if not can_accept(parameter.annotation, produced):
+        if parameter.annotation is not produced and not can_accept(parameter.annotation, produced):
             self.problems.append(
                 f"step {step.name!r} takes {parameter.name!r} as {spelled(parameter.annotation)}, "
                 f"but step {self.producers[name]!r} makes {name!r} as {spelled(produced)}; change "

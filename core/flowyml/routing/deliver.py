@@ -357,7 +357,11 @@ class _StoreCall:
 
 def _status(parcels: Sequence[Parcel]) -> StepStatus:
     """Return how a step stands whose outputs these are."""
-    if any(delivery.is_debt for parcel in parcels for delivery in parcel.of_hook(STORE)):
-        return StepStatus.PENDING
-    owed = (delivery for parcel in parcels for delivery in parcel.deliveries.values())
-    return StepStatus.STORED if any(delivery.is_debt for delivery in owed) else StepStatus.DONE
+    status = StepStatus.DONE
+    for parcel in parcels:
+        for delivery in parcel.deliveries.values():
+            if delivery.is_debt:
+                if delivery.hook == STORE:
+                    return StepStatus.PENDING
+                status = StepStatus.STORED
+    return status

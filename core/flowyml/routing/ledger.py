@@ -106,17 +106,16 @@ class Ledger:
         )
 
     def write(self, opened: list[DeliveryRecord]) -> list[DeliveryRecord]:
-        """Write lines down in one transaction, and return them as they stand.
+        """Write lines down, all of them or none, and return them as they stand.
 
         Returns:
             The very list that was given where all lines are new. Those that an earlier attempt at
             the step wrote stay as they are.
         """
-        with self.metadata.transaction():
-            if self.metadata.add_deliveries(opened) == len(opened):
-                return opened
-            known = (self.metadata.delivery(delivery.key) for delivery in opened)
-            return [delivery for delivery in known if delivery]
+        if self.metadata.add_deliveries(opened) == len(opened):
+            return opened
+        known = (self.metadata.delivery(delivery.key) for delivery in opened)
+        return [delivery for delivery in known if delivery]
 
     def begin(self, delivery: DeliveryRecord) -> DeliveryRecord:
         """Count an attempt, before it is made."""

@@ -54,7 +54,10 @@ class Parcel:
 
     def storing(self) -> DeliveryRecord | None:
         """Return the delivery to the store; None for a value that is only handed on."""
-        return next(iter(self.of_hook(STORE)), None)
+        for delivery in self.deliveries.values():
+            if delivery.hook == STORE:
+                return delivery
+        return None
 
     def later(self) -> Iterator[DeliveryRecord]:
         """Yield the deliveries that follow storing, each as it stands when its turn comes."""
