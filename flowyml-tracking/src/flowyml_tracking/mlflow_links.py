@@ -16,6 +16,7 @@ from flowyml_tracking.mlflow_names import LONGEST_TAG, entity_name
 from flowyml_tracking.mlflow_runs import OpenRun
 from flowyml_tracking.parameters import shortened
 from flowyml_tracking.stores import Stores
+from flowyml_tracking.trackers import link_to
 
 __all__ = ["MLflowLinks"]
 
@@ -30,12 +31,9 @@ class MLflowLinks:
     run: OpenRun
     stores: Stores
 
-    def add(self, stored: StoredArtifact) -> None:
+    def add(self, stored: StoredArtifact, name: str) -> None:
         """Tag the run with URI and digest, and show what MLflow has a place for."""
-        name = label(stored.manifest)
-        text = json.dumps(
-            {"uri": stored.uri, "digest": stored.digest, "type": stored.manifest.type}
-        )
+        text = json.dumps(link_to(stored))
         tag = entity_name(f"flowyml.artifact.{name}")
         self.client.set_tag(self.run.run_id, tag, shortened(text, LONGEST_TAG))
         if _is(stored.manifest, "Dataset", "format"):
@@ -80,12 +78,6 @@ class MLflowLinks:
             file = Path(folder, f"{entity_name(name).replace('/', '_')}.png")
             file.write_bytes(picture)
             self.client.log_artifact(self.run.run_id, str(file), "figures")
-
-
-def label(manifest: Manifest) -> str:
-    """Name an artifact by the step and the output that it came from."""
-    producer = manifest.producer
-    return f"{producer.step}.{producer.output}" if producer else manifest.name
 
 
 def _is(manifest: Manifest, kind: str, mark: str) -> bool:

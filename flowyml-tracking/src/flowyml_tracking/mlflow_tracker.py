@@ -5,14 +5,13 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Mapping, Sequence
-from typing import ClassVar, Final, Self
+from typing import ClassVar, Final
 
-import attrs
 from attrs import define, field
 
 from flowyml.artifacts import Metrics, Parameters
 from flowyml.errors import FlowyMLError
-from flowyml.plugins import Component, ExperimentTracker, hookimpl
+from flowyml.plugins import hookimpl
 from flowyml.records import (
     Check,
     DeliveryContext,
@@ -33,7 +32,7 @@ from flowyml_tracking.mlflow_names import (
 from flowyml_tracking.mlflow_points import points_of
 from flowyml_tracking.mlflow_runs import MLflowRuns, OpenRun
 from flowyml_tracking.parameters import conflict, flatten, shortened, text_of
-from flowyml_tracking.stores import Stores
+from flowyml_tracking.trackers import Tracker
 
 __all__ = ["MLflowTracker"]
 
@@ -42,7 +41,7 @@ PARAMETERS_BATCH: Final = 100
 
 
 @define(slots=False)
-class MLflowTracker(ExperimentTracker):
+class MLflowTracker(Tracker):
     """Logs to one MLflow run for each pipeline run.
 
     MLflow keeps one metric of a name, step, time and value, and one value of a parameter: the same
@@ -60,30 +59,15 @@ class MLflowTracker(ExperimentTracker):
         default=None, repr=lambda uri: repr(uri and without_password(uri))
     )
     experiment_name: str | None = None
-    _stores: Stores = field(init=False, repr=False, eq=False, factory=Stores)
     _runs: MLflowRuns = field(init=False, repr=False, eq=False)
 
     @_runs.default
     def _make_runs(self) -> MLflowRuns:
         return MLflowRuns(self.tracking_uri, self.experiment_name)
 
-    def beside(self, others: Sequence[Component]) -> Self:
-        """Know the stores, to show figures that lie in them."""
-        completed = attrs.evolve(self)
-        completed._stores = Stores.of(others)  # noqa: SLF001  # its own class
-        return completed
-
-    @hookimpl
-    def log_metrics(self, metrics: Metrics, context: DeliveryContext) -> LoggedRun:
-        """Log numbers with their step and time; what is said about them becomes tags."""
-        return self._log([(metrics, context)])
-
     @hookimpl
     def log_metrics_batch(self, batch: Sequence[tuple[Metrics, DeliveryContext]]) -> LoggedRun:
-        """Log many numbers with a request for each thousand."""
-        return self._log(batch)
-
-    def _log(self, batch: Sequence[tuple[Metrics, DeliveryContext]]) -> LoggedRun:
+        """Log many numbers, with a request for each thousand; what is said of them becomes tags."""
         opened = self._runs.open(batch[0][1].run)
         points, tags = points_of(batch), _tags(batch)
         with answers(self._runs.address, f"log {_names(batch)}"):
@@ -139,17 +123,11 @@ class MLflowTracker(ExperimentTracker):
             part = entities[start : start + PARAMETERS_BATCH]
             self._runs.client.log_batch(opened.run_id, tags=part)
 
-    @hookimpl
-    def artifact_stored(self, run: RunInfo, stored: StoredArtifact) -> None:
-        """Link an artifact: a tag, and what MLflow has for datasets, models and figures.
-
-        A point of a curve is no link: the run shows the number itself.
-        """
-        if stored.manifest.producer is None or "step" in stored.manifest.properties:
-            return
+    def link(self, run: RunInfo, stored: StoredArtifact, name: str) -> None:
+        """Link an artifact: a tag, and what MLflow has for datasets, models and figures."""
         opened = self._runs.open(run)
         with answers(self._runs.address, f"link {stored.uri}"):
-            MLflowLinks(self._runs.client, opened, self._stores).add(stored)
+            MLflowLinks(self._runs.client, opened, self._stores).add(stored, name)
 
     @hookimpl
     def run_finished(self, run: RunInfo, status: RunStatus) -> None:

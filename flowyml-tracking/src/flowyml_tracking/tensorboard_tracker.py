@@ -5,14 +5,13 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import ClassVar, Self
+from typing import ClassVar
 
-import attrs
 from attrs import define, field
 
 from flowyml.artifacts import Metrics, Parameters
 from flowyml.errors import FlowyMLError
-from flowyml.plugins import Component, ExperimentTracker, hookimpl
+from flowyml.plugins import hookimpl
 from flowyml.records import (
     Check,
     DeliveryContext,
@@ -23,15 +22,15 @@ from flowyml.records import (
 )
 from flowyml_tracking.origin import origin_of, time_of
 from flowyml_tracking.parameters import conflict, flatten, shortened, text_of
-from flowyml_tracking.stores import Stores
 from flowyml_tracking.tensorboard_events import EventLog, Picture, Point, Text, sdk
 from flowyml_tracking.tensorboard_facts import Facts, changing
+from flowyml_tracking.trackers import Tracker, link_to
 
 __all__ = ["TensorBoardTracker"]
 
 
 @define(slots=False)
-class TensorBoardTracker(ExperimentTracker):
+class TensorBoardTracker(Tracker):
     """Writes event files into one folder for each pipeline run.
 
     A point is one tag, step, time and value, and is written once: what a delivery finds in the
@@ -44,20 +43,8 @@ class TensorBoardTracker(ExperimentTracker):
     libraries: ClassVar[Mapping[str, str]] = {"tensorboard": "flowyml[tensorboard]"}
 
     log_dir: Path = Path("runs")
-    _stores: Stores = field(init=False, repr=False, eq=False, factory=Stores)
     _logs: dict[str, EventLog] = field(init=False, repr=False, eq=False, factory=dict)
     _turn: threading.Lock = field(init=False, repr=False, eq=False, factory=threading.Lock)
-
-    def beside(self, others: Sequence[Component]) -> Self:
-        """Know the stores, to show figures that lie in them."""
-        completed = attrs.evolve(self)
-        completed._stores = Stores.of(others)  # noqa: SLF001  # its own class
-        return completed
-
-    @hookimpl
-    def log_metrics(self, metrics: Metrics, context: DeliveryContext) -> LoggedRun:
-        """Write numbers with their step and time."""
-        return self.log_metrics_batch([(metrics, context)])
 
     @hookimpl
     def log_metrics_batch(self, batch: Sequence[tuple[Metrics, DeliveryContext]]) -> LoggedRun:
@@ -103,19 +90,11 @@ class TensorBoardTracker(ExperimentTracker):
             step = len(facts.metadata)
             log.add([Text("metadata", _started(run), _table(facts.metadata), step)])
 
-    @hookimpl
-    def artifact_stored(self, run: RunInfo, stored: StoredArtifact) -> None:
-        """Write URI and digest of an artifact as a text, and a figure as an image.
-
-        A point of a curve is no link: the run shows the number itself.
-        """
-        producer = stored.manifest.producer
-        if producer is None or "step" in stored.manifest.properties:
-            return
+    def link(self, run: RunInfo, stored: StoredArtifact, name: str) -> None:
+        """Write URI and digest of an artifact as a text, and a figure as an image."""
         log = self._open(run)
-        name, time = f"{producer.step}.{producer.output}", _milliseconds(stored)
-        text = _table({"uri": stored.uri, "digest": stored.digest, "type": stored.manifest.type})
-        log.add([Text(f"artifacts/{name}", time, text)])
+        time = _milliseconds(stored)
+        log.add([Text(f"artifacts/{name}", time, _table(link_to(stored)))])
         picture = self._stores.picture(stored)
         if picture is not None:
             log.add([Picture(f"figures/{name}", time, picture)])

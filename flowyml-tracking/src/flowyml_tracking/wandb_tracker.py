@@ -6,14 +6,13 @@ import io
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import Any, ClassVar, Literal
 
-import attrs
 from attrs import define, field
 
 from flowyml.artifacts import Metrics, Parameters
 from flowyml.errors import FlowyMLError
-from flowyml.plugins import Component, ExperimentTracker, hookimpl
+from flowyml.plugins import hookimpl
 from flowyml.records import (
     Check,
     DeliveryContext,
@@ -24,7 +23,7 @@ from flowyml.records import (
 )
 from flowyml_tracking.origin import time_of
 from flowyml_tracking.parameters import conflict, flatten, text_of
-from flowyml_tracking.stores import Stores
+from flowyml_tracking.trackers import Tracker, link_to
 from flowyml_tracking.wandb_client import is_passing, sdk
 from flowyml_tracking.wandb_journal import Entry
 from flowyml_tracking.wandb_runs import KEY, STEP, WandbRun, WandbRuns
@@ -33,7 +32,7 @@ __all__ = ["WandbTracker"]
 
 
 @define(slots=False)
-class WandbTracker(ExperimentTracker):
+class WandbTracker(Tracker):
     """Logs to one W&B run for each pipeline run; its id is the pipeline run's.
 
     W&B only takes rows whose own step grows. So each row carries FlowyML's step as a column, which
@@ -56,7 +55,6 @@ class WandbTracker(ExperimentTracker):
     dir: Path = Path()
     base_url: str | None = None
     api_key: str | None = field(default=None, repr=False)
-    _stores: Stores = field(init=False, repr=False, eq=False, factory=Stores)
     _runs: WandbRuns = field(init=False, repr=False, eq=False)
     _turn: threading.RLock = field(init=False, repr=False, eq=False, factory=threading.RLock)
 
@@ -70,17 +68,6 @@ class WandbTracker(ExperimentTracker):
             base_url=self.base_url,
             api_key=self.api_key,
         )
-
-    def beside(self, others: Sequence[Component]) -> Self:
-        """Know the stores, to show figures that lie in them."""
-        completed = attrs.evolve(self)
-        completed._stores = Stores.of(others)  # noqa: SLF001  # its own class
-        return completed
-
-    @hookimpl
-    def log_metrics(self, metrics: Metrics, context: DeliveryContext) -> LoggedRun:
-        """Log numbers as a row with their step and time."""
-        return self.log_metrics_batch([(metrics, context)])
 
     @hookimpl
     def log_metrics_batch(self, batch: Sequence[tuple[Metrics, DeliveryContext]]) -> LoggedRun:
@@ -112,18 +99,9 @@ class WandbTracker(ExperimentTracker):
             about = Entry(key=f"{context.key}.metadata", config=facts)
             return self._deliver(context.run, [entry, about] if facts else [entry])
 
-    @hookimpl
-    def artifact_stored(self, run: RunInfo, stored: StoredArtifact) -> None:
-        """Keep URI and digest of an artifact in the summary, and show a figure.
-
-        A point of a curve is no link: the run shows the number itself.
-        """
-        producer = stored.manifest.producer
-        if producer is None or "step" in stored.manifest.properties:
-            return
-        name = f"{producer.step}.{producer.output}"
-        link = {"uri": stored.uri, "digest": stored.digest, "type": stored.manifest.type}
-        entry = Entry(key=f"{name} {stored.digest}", summary={f"artifacts/{name}": link})
+    def link(self, run: RunInfo, stored: StoredArtifact, name: str) -> None:
+        """Keep URI and digest of an artifact in the summary, and show a figure."""
+        entry = Entry(key=f"{name} {stored.digest}", summary={f"artifacts/{name}": link_to(stored)})
         with self._turn:
             opened = self._runs.open(run)
             is_new = entry.key not in opened.journal.keys
