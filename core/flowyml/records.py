@@ -58,10 +58,7 @@ class StepStatus(StrEnum):
 
 
 class DeliveryStatus(StrEnum):
-    """How a delivery stands.
-
-    ``pending`` and ``failed`` ones are the debts of a run, unless they wait for a person.
-    """
+    """How a delivery stands; ``pending`` and ``failed`` are debts, if they wait for no person."""
 
     PENDING = "pending"
     DONE = "done"

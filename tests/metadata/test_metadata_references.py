@@ -28,6 +28,8 @@ def store(store: MetadataStore) -> MetadataStore:
     for output, run_id, digit in (("first.rows", "aa-1", "7"), ("out", "ab-1", "8")):
         loaded = an_artifact(output, run_id=run_id, step="v1.load", digest="sha256:" + digit * 64)
         store.add_artifact(loaded, [])
+    called = an_artifact("train.first", run_id="ab-1", name="first", digest="sha256:" + "6" * 64)
+    store.add_artifact(called, [])
     return store
 
 
@@ -37,6 +39,7 @@ def store(store: MetadataStore) -> MetadataStore:
         ("v1.load.out", "ab-1/out"),
         ("v1.load.first.rows", "aa-1/first.rows"),
         ("train.model", "ab-1/model"),
+        ("train.first", "ab-1/train.first"),
         ("train.model.0", "aa-1/model.0"),
         ("aa-1/train.model", "aa-1/model"),
         ("aa-1:train.model", "aa-1/model"),

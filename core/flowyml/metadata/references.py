@@ -188,3 +188,4 @@ def _places(text: str) -> Iterator[tuple[str, str]]:
     """Yield what a text with dots in it may mean as a step and its output, the first dot first."""
     for dot in (found.start() for found in re.finditer(r"\.", text)):
         yield text[:dot], text[dot + 1 :]
+        yield text[:dot], text  # what a step stored by a call has its name before it already
