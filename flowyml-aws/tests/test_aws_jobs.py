@@ -10,7 +10,7 @@ from pathlib import Path
 
 import boto3
 import pytest
-from tests.servers.projects import Project, wait_for
+from tests.servers.projects import Project
 from tests.servers.sagemaker import SageMakerServer
 
 STACK = """
@@ -79,7 +79,7 @@ def test_a_run_that_was_ended_is_gone_on_with(
 ) -> None:
     """Killed, its job is taken over; interrupted, the job is stopped and another one follows."""
     process, gate = running
-    wait_for(lambda: ("train", "InProgress") in jobs(sagemaker))
+    project.wait_for(process, lambda: ("train", "InProgress") in jobs(sagemaker))
     os.kill(process.pid, sign)
     process.wait()
     gate.touch()

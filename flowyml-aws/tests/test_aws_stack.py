@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import boto3
 import pytest
-from tests.servers.projects import Project, wait_for
+from tests.servers.projects import Project
 from tests.servers.sagemaker import SageMakerServer
 
 STACK = """
@@ -126,8 +126,7 @@ def test_a_killed_run_is_gone_on_with(
     configure(SMALL, "auto, deploy_min_metrics: { accuracy: 0.9 }")
     sagemaker.steer(hold=operation)
     with project.running() as process:
-        wait_for(lambda: sagemaker.holds() or process.poll() is not None)
-        assert process.poll() is None, "the run ended before it was killed"
+        project.wait_for(process, sagemaker.holds)
         process.kill()
     sagemaker.steer(hold=None)
     (run,) = project.rows("runs", "list")

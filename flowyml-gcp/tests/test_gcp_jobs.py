@@ -94,7 +94,7 @@ def test_a_killed_run_takes_its_jobs_over(
 ) -> None:
     """Killed and resumed, each step has had one job, and each backend has one of each."""
     process, gate = running
-    wait_for(lambda: state_of(vertex, "train") == "RUNNING")
+    project.wait_for(process, lambda: state_of(vertex, "train") == "RUNNING")
     process.kill()
     process.wait()
     gate.touch()
@@ -116,7 +116,7 @@ def test_an_interrupted_run_cancels_its_jobs(
 ) -> None:
     """Ctrl-C leaves no machine running; resumed, the step gets a new job."""
     process, gate = running
-    wait_for(lambda: state_of(vertex, "train") == "RUNNING")
+    project.wait_for(process, lambda: state_of(vertex, "train") == "RUNNING")
     process.send_signal(signal.SIGINT)
     process.wait()
     assert state_of(vertex, "train") == "CANCELLING"

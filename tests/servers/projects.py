@@ -113,17 +113,27 @@ class Project:
     @contextmanager
     def running(self) -> Iterator[subprocess.Popen[bytes]]:
         """Run the pipeline in a process that a test may end."""
-        process = subprocess.Popen(
-            on_a_leash([FLOWYML, "run", "pipeline.py"]),
-            cwd=self.folder,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
+        with self._log.open("wb") as log:
+            process = subprocess.Popen(
+                on_a_leash([FLOWYML, "run", "pipeline.py"]),
+                cwd=self.folder,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
         try:
             yield process
         finally:
             process.kill()
             process.wait()
+
+    def wait_for(self, process: subprocess.Popen[bytes], condition: Callable[[], bool]) -> None:
+        """Wait until something is so; a run that ended before will never make it so."""
+        wait_for(lambda: condition() or process.poll() is not None)
+        assert process.poll() is None, f"the run ended:\n{self._log.read_text()}"
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "run.log"
 
     def _run(self, command: list[str]) -> subprocess.CompletedProcess[str]:
         return subprocess.run(command, cwd=self.folder, capture_output=True, text=True, check=False)
