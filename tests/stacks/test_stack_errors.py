@@ -245,8 +245,10 @@ def test_types_that_are_not_installed_are_brought_by_one_command(build: Build) -
             "  experiment_tracker: { type: tensorboard }\n"
         )
     assert [problem.message for problem in caught.value.problems] == [
-        "unknown artifact_store type 'azure': install it with "
-        "`pip install 'flowyml[azure,tensorboard]'`",
+        (
+            "unknown artifact_store type 'azure': install it with "
+            "`pip install 'flowyml[azure,tensorboard]'`"
+        ),
         "unknown artifact_store type 'azure': install it with the same command",
         "unknown experiment_tracker type 'tensorboard': install it with the same command",
     ]
