@@ -165,6 +165,17 @@ def test_a_script_in_a_package_runs_its_steps_apart(
     assert script.stdout == "done 3\n"
 
 
+def test_a_relative_import_outside_of_a_package_says_what_to_do(
+    project: Project, write_file: WriteFile
+) -> None:
+    """Python says that there is no package; the message says how to make one."""
+    write_file("bare/rows.py", ROWS)
+    write_file("bare/training.py", TRAINING)
+
+    with pytest.raises(PipelineError, match=r"put an `__init__\.py` into its folder"):
+        find_pipeline("bare/training.py", project)
+
+
 def test_a_broken_package_is_told(project: Project, write_file: WriteFile) -> None:
     """What a package raises is told as what the file raises."""
     write_file("flows/__init__.py", "raise RuntimeError('not today')\n")

@@ -241,9 +241,16 @@ def _execute(place: str, run: Callable[[], None]) -> Pipeline | None:
     except BaseException as error:  # a script may even call sys.exit()
         error.__traceback__ = _in_the_file(error.__traceback__, place)
         text = "".join(traceback.format_exception(error)).rstrip()
-        message = f"{place} cannot be loaded: it raised {trimmed(error)}\n{text}"
+        message = f"{place} cannot be loaded: it raised {trimmed(error)}{_advice(error)}\n{text}"
         raise PipelineError(message) from error
     return None
+
+
+def _advice(error: BaseException) -> str:
+    """Say what makes a relative import work; Python only says why it does not."""
+    if isinstance(error, ImportError) and "no known parent package" in str(error):
+        return "; put an `__init__.py` into its folder, which makes that a package"
+    return ""
 
 
 def _in_the_file(found: Any, place: str) -> Any:
