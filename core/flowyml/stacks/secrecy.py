@@ -44,7 +44,8 @@ def component_secrets(components: Iterable[Component]) -> tuple[str, ...]:
         if attrs.has(type(component)):
             for field in attrs.fields(type(component)):
                 if field.init and not field.repr:
-                    found.update(_texts(getattr(component, field.name)))
+                    # Without a value, as long as nobody has configured the component.
+                    found.update(_texts(getattr(component, field.name, None)))
     return tuple(found)
 
 
