@@ -198,6 +198,16 @@ def test_two_producers_of_one_output_are_refused() -> None:
     assert "steps 'load_data' and 'load_again' both make the output 'training_data'" in said
 
 
+def test_no_step_has_the_name_under_which_a_run_records_its_parameters() -> None:
+    """What it returned would be taken for delivered with them."""
+
+    @step(name="context", outputs=["lr"])
+    def learning_rate() -> float:
+        return 0.1
+
+    assert "no step can have the name 'context'" in problem(learning_rate)
+
+
 def test_two_steps_of_one_name_are_refused() -> None:
     """A name belongs to one step."""
     assert "two steps have the name 'load_data'" in problem(load_data, load_data)

@@ -12,6 +12,7 @@ from flowyml.errors import PipelineError
 from flowyml.pipelines.annotations import artifact_types, can_accept, spelled
 from flowyml.pipelines.graph import AnyStep, Graph, Input, Node, in_order
 from flowyml.pipelines.step import Output, Parameter
+from flowyml.records import CONTEXT
 
 __all__ = ["wire"]
 
@@ -75,6 +76,12 @@ class _Wiring:
                 )
                 continue
             names.add(step.name)
+            if step.name == CONTEXT:
+                self.problems.append(
+                    f"no step can have the name {CONTEXT!r}, under which a run records its own "
+                    "parameters; give it another with @step(name=...)"
+                )
+                continue
             try:
                 outputs = step.outputs
             except PipelineError as error:
