@@ -118,6 +118,22 @@ def test_a_run_is_shown_with_all_that_belongs_to_it(flowyml: Ask) -> None:
     assert delivery["error"] == "the registry said 503"
 
 
+def test_what_a_step_yields_has_one_name_where_it_is_shown_and_where_it_is_forgiven(
+    flowyml: Ask, metadata: MetadataStore
+) -> None:
+    """The step stands in it once."""
+    metadata.add_run(a_run(status=RunStatus.INCOMPLETE))
+    owed = a_delivery(output="train.yielded", hook="log_metrics", status=DeliveryStatus.FAILED)
+    metadata.add_deliveries([owed])
+
+    shown = flowyml("runs", "show", "run-1").out
+    forgiven = flowyml("runs", "forgive", "run-1", "--comment", "x", "--delivery", "train.yielded")
+
+    assert "\ntrain.yielded " in shown
+    assert "train.train" not in shown
+    assert forgiven.out.startswith("forgiven: train.yielded log_metrics")
+
+
 @pytest.mark.usefixtures("history")
 def test_what_is_owed_is_shown_with_the_way_to_pay(flowyml: Ask) -> None:
     """The last error of each delivery, and the command that tries it again."""

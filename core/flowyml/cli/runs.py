@@ -12,6 +12,7 @@ from flowyml.cli.options import Output, configured, limited, output_format
 from flowyml.cli.program import Commands
 from flowyml.cli.project import has_history, history
 from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
+from flowyml.records import output_place
 
 __all__ = ["RUNS", "list_whole_runs", "runs"]
 
@@ -33,8 +34,13 @@ STEPS: Final = (
     columns.text("note", "note"),
 )
 
+
+def _place(item: Object) -> str:
+    return output_place(item["step"], item["output"])
+
+
 ARTIFACTS: Final = (
-    Column("artifact", lambda item: f"{item['step']}.{item['output']}"),
+    Column("artifact", _place),
     columns.text("type", "type"),
     columns.text("name", "name"),
     columns.text("version", "version"),
@@ -66,7 +72,7 @@ def _standing(delivery: Object) -> str:
 
 
 DELIVERIES: Final = (
-    Column("delivery", lambda item: f"{item['step']}.{item['output']}"),
+    Column("delivery", _place),
     columns.text("hook", "hook"),
     columns.text("component", "component"),
     Column("status", _standing, is_status=True),
@@ -139,7 +145,6 @@ def forgive(*, run_id: str, comment: str, places: tuple[str, ...]) -> None:
     if not comment.strip():
         message = "say why, with --comment"
         raise click.UsageError(message)
-    from flowyml.records import output_place
     from flowyml.routing.deliver import current_user
     from flowyml.routing.forgiving import Forgiveness
 
@@ -185,9 +190,8 @@ def _show_run(run: Object) -> None:
     for delivery in owed:
         if delivery["error"] and not any(delivery["error"] in str(error) for error in errors):
             line()
-            place = f"{delivery['step']}.{delivery['output']}"
             said = "is not stored" if _is_unstored(delivery) else f"owes {delivery['hook']}"
-            facts([(f"{place} {said}", delivery["error"])])
+            facts([(f"{_place(delivery)} {said}", delivery["error"])])
     unfinished = [step["name"] for step in run["steps"] if step["status"] in UNFINISHED]
     if unfinished and run["status"] in RESUMABLE:
         line()
