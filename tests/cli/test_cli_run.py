@@ -432,6 +432,22 @@ def test_a_plan_runs_nothing(flowyml: Ask, project: Path) -> None:
     assert not (project / ".flowyml" / "metadata.db").exists()
 
 
+def test_a_plan_takes_the_parameters_of_the_run(flowyml: Ask, project: Path) -> None:
+    """As `run` does, and refuses what no step takes."""
+    (project / "pipeline.py").write_text(
+        "from flowyml import Pipeline, step\n\n@step\ndef fit(lr: float) -> float:\n"
+        "    return lr\n\npipeline = Pipeline('fitting').add_step(fit)\n"
+    )
+
+    unset = flowyml("plan", "pipeline.py")
+    given = flowyml("plan", "pipeline.py", "--param", "lr=0.1")
+    misspelt = flowyml("plan", "pipeline.py", "-p", "lr=0.1", "-p", "lrr=0.1")
+
+    assert (unset.code, given.code, misspelt.code) == (2, 0, 2)
+    assert "fit.fit" in given.out
+    assert "did you mean 'lr'" in misspelt.err
+
+
 def test_a_plan_without_outputs_has_no_empty_table(flowyml: Ask, project: Path) -> None:
     """The error is all that there is to tell."""
     (project / "pipeline.py").write_text(

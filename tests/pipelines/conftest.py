@@ -30,6 +30,7 @@ from flowyml.records import LoggedRun
 class Notebook(ExperimentTracker):
     path: Path
     refuses: Path = Path("refuses")
+    reads_schemes = frozenset({"file"})
 
     def note(self, kind, values, context):
         if self.refuses.exists():

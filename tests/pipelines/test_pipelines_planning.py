@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.pipelines.conftest import WriteFile
 
 from flowyml import Metrics, Pipeline, context, secret, step
-from flowyml.errors import ConfigurationError
+from flowyml.errors import ConfigurationError, PipelineError
 from flowyml.pipelines.step import Step
 from flowyml.records import DeliveryStatus
 
@@ -99,6 +99,25 @@ def test_a_step_may_take_the_nothing_that_a_generator_returned() -> None:
 
 
 TRACKERS = ("{ type: notebook, path: a.jsonl }", "{ type: notebook, path: b.jsonl }")
+
+
+def test_a_plan_takes_the_parameters_that_the_run_will_get(notebook: Path) -> None:
+    """A tracker is told of them, which the plan lists; a misspelt one is refused by both."""
+
+    @step
+    def train(lr: float = 0.1) -> float:
+        return lr
+
+    pipeline = Pipeline("planned").add_step(train)
+
+    assert [each.step for each in pipeline.plan().outputs] == ["train"]
+    planned = pipeline.plan(parameters={"lr": 0.2})
+    assert [each.step for each in planned.outputs] == ["context", "train"]
+    assert pipeline.run(parameters={"lr": 0.2}).success
+    assert '["parameters", "context", {"lr": 0.2}]' in notebook.read_text().splitlines()
+    with pytest.raises(PipelineError, match="did you mean 'lr'"):
+        pipeline.plan(parameters={"lrr": 0.2})
+
 
 STEPS = (losses, only_yields, returns_at_last)
 

@@ -8,7 +8,15 @@ from typing import Any, Literal, TypeVar
 
 import click
 
-__all__ = ["Output", "ProjectCommand", "configured", "limited", "output_format", "stacked"]
+__all__ = [
+    "Output",
+    "ProjectCommand",
+    "configured",
+    "limited",
+    "output_format",
+    "parametrised",
+    "stacked",
+]
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -51,6 +59,19 @@ def limited(command: F) -> F:
         show_default=True,
         callback=_none_for_all,
         help="How many to show at most; 0 for all.",
+    )
+    return option(command)
+
+
+def parametrised(command: F) -> F:
+    """Add ``--param``; the command gets all of them as ``given``."""
+    option = click.option(
+        "--param",
+        "-p",
+        "given",
+        metavar="KEY=VALUE",
+        multiple=True,
+        help="A context value, over the pipeline's own; read as YAML. May be repeated.",
     )
     return option(command)
 

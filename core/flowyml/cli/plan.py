@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from flowyml.cli import columns
-from flowyml.cli.options import Output, ProjectCommand, output_format, stacked
+from flowyml.cli.options import Output, ProjectCommand, output_format, parametrised, stacked
 from flowyml.cli.screen import Column, Object, complain, line, listing, table
 from flowyml.records import output_place
 
@@ -42,18 +42,20 @@ DELIVERIES: Final = (
 
 @click.command(cls=ProjectCommand)
 @click.argument("target")
+@parametrised
 @output_format
 @stacked
-def plan(*, target: str, output: Output) -> int:
+def plan(*, target: str, given: tuple[str, ...], output: Output) -> int:
     """Say what a run would do, without running any step.
 
     TARGET is a file, FILE:attribute, module:attribute, a module, or a name. Exits with 2 when the
     plan has errors, which would keep the run from starting.
     """
+    from flowyml.cli.parameters import parse_parameters
     from flowyml.pipelines.finding import find_pipeline
     from flowyml.stacks.active import current_project
 
-    made = find_pipeline(target, current_project()).plan()
+    made = find_pipeline(target, current_project()).plan(parameters=parse_parameters(given))
     outputs = [_output_object(planned) for planned in made.outputs]
     if output == "json":
         listing([_plan_object(made, outputs)], OUTPUTS, output, empty="")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from flowyml.cli.options import Output, ProjectCommand, output_format, stacked
+from flowyml.cli.options import Output, ProjectCommand, output_format, parametrised, stacked
 
 if TYPE_CHECKING:
     from flowyml.pipelines.result import RunResult
@@ -19,14 +19,7 @@ __all__ = ["run", "watched"]
 
 @click.command(cls=ProjectCommand)
 @click.argument("target")
-@click.option(
-    "--param",
-    "-p",
-    "given",
-    metavar="KEY=VALUE",
-    multiple=True,
-    help="A context value, over the pipeline's own; read as YAML. May be repeated.",
-)
+@parametrised
 @output_format
 @stacked
 def run(*, target: str, given: tuple[str, ...], output: Output) -> int:

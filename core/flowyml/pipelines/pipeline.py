@@ -106,19 +106,20 @@ class Pipeline:
         state.results.append(result)
         return result
 
-    def plan(self, stack: str | None = None) -> Plan:
+    def plan(self, stack: str | None = None, parameters: Mapping[str, Any] | None = None) -> Plan:
         """Return what a run would do, without running any step.
 
         Args:
             stack: Name of the stack; the active one where it is not given.
+            parameters: Context values of the run, over those of the pipeline.
 
         Raises:
-            PipelineError: The pipeline cannot be wired.
+            PipelineError: The pipeline cannot be wired, or a parameter fits no step.
             ConfigurationError: The stack cannot be used.
         """
         from flowyml.pipelines.planning import plan_run  # noqa: PLC0415  # as in run()
 
-        return plan_run(self, stack)
+        return plan_run(self, stack, parameters)
 
     def graph(self, parameters: Mapping[str, Any] | None = None) -> Graph:
         """Return the steps, wired.

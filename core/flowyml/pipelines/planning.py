@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from flowyml.artifacts import Parameters
+from flowyml.errors import PipelineError
 from flowyml.pipelines.context import Context
 from flowyml.pipelines.graph import Graph, Node
 from flowyml.pipelines.step import YIELDED
@@ -19,16 +21,20 @@ from flowyml.stacks.stack import Stack
 if TYPE_CHECKING:
     from flowyml.pipelines.pipeline import Pipeline
 
-__all__ = ["CONTEXT_HOOKS", "logs_context", "plan_graph", "plan_run"]
+__all__ = ["CONTEXT_HOOKS", "check_parameters", "logs_context", "plan_graph", "plan_run"]
 
 CONTEXT_HOOKS: Final = ("log_parameters",)
 """What the context's values are given to; the run's own record has them, so they are not stored."""
 
 
-def plan_run(pipeline: Pipeline, stack: str | None) -> Plan:
-    """Return what a run of a pipeline would do."""
-    chosen = current_stack(stack)
-    return plan_graph(pipeline.name, pipeline.graph(), pipeline.context, chosen, Router(chosen))
+def plan_run(
+    pipeline: Pipeline, stack: str | None, parameters: Mapping[str, Any] | None = None
+) -> Plan:
+    """Return what a run of a pipeline with these context values over its own would do."""
+    given, chosen = dict(parameters or {}), current_stack(stack)
+    graph = pipeline.graph(given)
+    check_parameters(pipeline, graph, given)
+    return plan_graph(pipeline.name, graph, pipeline.context.over(given), chosen, Router(chosen))
 
 
 def plan_graph(pipeline: str, graph: Graph, context: Context, stack: Stack, router: Router) -> Plan:
@@ -50,6 +56,27 @@ def plan_graph(pipeline: str, graph: Graph, context: Context, stack: Stack, rout
 def logs_context(context: Context, stack: Stack) -> bool:
     """Whether a run logs its context's values before its first step."""
     return bool(context.public) and bool(stack.of_role("experiment_tracker"))
+
+
+def check_parameters(pipeline: Pipeline, graph: Graph, given: Mapping[str, Any]) -> None:
+    """Refuse a value for this run that no step asks for: most likely it is misspelt.
+
+    Raises:
+        PipelineError: No step takes one of them, nor has the pipeline's context it.
+    """
+    asked = {name for node in graph.nodes.values() for name in node.context_names}
+    for name in given:
+        if name not in asked and name not in pipeline.context:
+            steps = (node.step for node in graph.nodes.values())
+            takable = {parameter.name for step in steps for parameter in step.parameters}
+            known = sorted((takable | pipeline.context.keys()) - graph.producers.keys())
+            close = difflib.get_close_matches(name, known, n=1)
+            meant = f"; did you mean {close[0]!r}?" if close else ""
+            message = (
+                f"no step of {pipeline.name!r} takes the parameter {name!r}{meant} "
+                f"(parameters: {', '.join(known) or 'none'})"
+            )
+            raise PipelineError(message)
 
 
 def _declared(node: Node) -> Iterator[DeclaredOutput]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import secrets
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
@@ -19,7 +18,7 @@ from flowyml.pipelines.context import Context, is_secret, recordable
 from flowyml.pipelines.coordinator import Coordinator
 from flowyml.pipelines.elsewhere import check_environment
 from flowyml.pipelines.graph import Graph
-from flowyml.pipelines.planning import CONTEXT_HOOKS, logs_context, plan_graph
+from flowyml.pipelines.planning import CONTEXT_HOOKS, check_parameters, logs_context, plan_graph
 from flowyml.pipelines.result import RunResult, read_result
 from flowyml.pipelines.watching import RunObserver, current_observer
 from flowyml.pipelines.workplace import Workplace
@@ -56,7 +55,7 @@ def start_run(
     project, stack = current_project(), current_stack(stack_name)
     graph = pipeline.graph(parameters)
     given, context = dict(parameters or {}), pipeline.context.over(parameters or {})
-    _check_parameters(pipeline, graph, given)
+    check_parameters(pipeline, graph, given)
     router = Router(stack)
     if errors := plan_graph(pipeline.name, graph, context, stack, router).errors:
         raise ConfigurationError(*errors)
@@ -279,18 +278,3 @@ def _error(workplace: Workplace, step: str, said: str | None) -> FlowyMLError:
     if not is_told(cause, workplace.courier.secrets):
         error.__cause__ = cause
     return error
-
-
-def _check_parameters(pipeline: Pipeline, graph: Graph, given: Mapping[str, Any]) -> None:
-    """Refuse a value for this run that no step asks for: most likely it is misspelt."""
-    asked = {name for node in graph.nodes.values() for name in node.context_names}
-    for name in given:
-        if name not in asked and name not in pipeline.context:
-            known = sorted(asked | pipeline.context.keys())
-            close = difflib.get_close_matches(name, known, n=1)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
-            message = (
-                f"no step of {pipeline.name!r} takes the parameter {name!r}{meant} "
-                f"(parameters: {', '.join(known) or 'none'})"
-            )
-            raise PipelineError(message)

@@ -71,7 +71,7 @@ class Doubts:
 
     def _unreadable_stores(self) -> Iterator[PlanProblem]:
         """Find components that cannot read what lies in the store."""
-        for output in self.outputs:
+        for output in filter(lambda output: output.uri, self.outputs):
             scheme = output.uri.partition("://")[0]
             for delivery in _calls(output):
                 readable = self.stack.components[delivery.component or ""].reads_schemes
