@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import subprocess
 import sys
+from pathlib import Path
 from textwrap import dedent
 
 import pytest
@@ -57,6 +58,52 @@ APART = """
       apart:
         orchestrator: { type: local, executor: process }
 """
+
+
+PLAIN = """
+from dataclasses import dataclass
+
+from flowyml import Pipeline, step
+
+class P:
+    number: int = 1
+
+@step
+def make() -> P:
+    return P()
+
+@step
+def checked(make: P) -> int:
+    assert isinstance(make, P)
+    return make.number
+
+pipeline = Pipeline("plain").add_step(make).add_step(checked)
+"""
+
+REPORT = """
+    import flowyml
+
+    made = flowyml.load("make.make")
+
+    from flow import P
+    print(isinstance(made, P), type(made).__module__, made.number)
+"""
+
+COMMAND = "import sys; from flowyml.cli import main; sys.exit(main())"
+RUN_MODULE = "import runpy; runpy.run_module('flows.flow', run_name='__main__', alter_sys=True)"
+
+
+def python(code: str, *arguments: str, cwd: Path) -> str:
+    """Run code in a Python of its own; return what it prints."""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
 
 
 @pytest.fixture(autouse=True)
@@ -150,19 +197,106 @@ def test_a_script_in_a_package_runs_its_steps_apart(
     text += "\n    result = pipeline.run()\n    print(result.status, result.outputs['checked'])\n"
     write_file("flows/deep/training.py", text)
 
-    script = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "import runpy; runpy.run_path('flows/deep/training.py', {}, '__main__')",
-        ],
-        cwd=project.folder,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    code = "import runpy; runpy.run_path('flows/deep/training.py', {}, '__main__')"
 
-    assert script.stdout == "done 3\n"
+    assert python(code, cwd=project.folder) == "done 3\n"
+
+
+@pytest.mark.parametrize(
+    ("cls", "file"), [("@dataclass\nclass P", "data.json"), ("class P", "data.pkl")]
+)
+@pytest.mark.parametrize("folder", ["proj", "code"])
+def test_what_a_file_beside_an_init_stored_is_read_beside_it(
+    project: Project, write_file: WriteFile, folder: str, cls: str, file: str
+) -> None:
+    """Without relative imports it has its plain name, which another script there imports."""
+    write_file(f"{folder}/__init__.py", "")
+    write_file(f"{folder}/flow.py", PLAIN.replace("class P", cls))
+    write_file(f"{folder}/report.py", REPORT)
+
+    python(COMMAND, "run", "flow.py", cwd=project.folder / folder)
+    assert list((project.folder / folder).rglob(f"make/{file}"))
+    told = python("import runpy; runpy.run_path('report.py')", cwd=project.folder / folder)
+
+    assert told == "True flow 1\n"
+
+
+def test_a_module_that_python_runs_runs_its_steps_apart(
+    project: Project, write_file: WriteFile
+) -> None:
+    """``python -m`` gives its classes the package's name, and so do the processes it reads from."""
+    write_file("flowyml.yaml", APART)
+    write_file("flows/__init__.py", "")
+    text = PLAIN.replace("class P", "@dataclass\nclass P")
+    end = "    print(isinstance(pipeline.run().outputs['make'], P))\n"
+    write_file("flows/flow.py", text + "if __name__ == '__main__':\n" + end)
+
+    assert python(RUN_MODULE, cwd=project.folder) == "True\n"
+
+
+GUARDED = """
+    try:
+        from .rows import Row
+    except ImportError:
+        from rows import Row
+    from flowyml import Pipeline
+
+    pipeline = Pipeline("guarded")
+"""
+
+
+def test_a_file_that_can_do_without_its_package_has_its_plain_name(
+    project: Project, write_file: WriteFile
+) -> None:
+    """A relative import with another way beside it needs no package."""
+    write_file("flows/guarded.py", GUARDED)
+    write_file("flows/rows.py", ROWS)
+
+    assert find_pipeline("flows/guarded.py", project).is_of("guarded")
+
+
+def test_a_function_may_import_relatively(project: Project, write_file: WriteFile) -> None:
+    """The package is there when the function is called."""
+    inner = "def late():\n    from . import rows\n    return rows\n"
+    write_file("flows/deep/late.py", PLAIN + inner)
+
+    assert find_pipeline("flows/deep/late.py", project).is_of("flows.deep.late")
+
+
+def test_a_file_finds_its_package_by_absolute_imports(
+    project: Project, write_file: WriteFile
+) -> None:
+    """The folder that the package lies in is searched as well, after all others."""
+    text = dedent(PLAIN) + "from flows.deep.rows import Row\n"
+    write_file("flows/deep/plain.py", text)
+
+    assert find_pipeline("flows/deep/plain.py", project).is_of("plain")
+    assert sys.path[-1] == str(project.folder)
+
+
+def test_a_package_with_the_name_of_another_module_is_told(
+    project: Project, write_file: WriteFile
+) -> None:
+    """Its files have their plain names; relative imports need another name for the folder."""
+    write_file("code/__init__.py", "")
+    write_file("code/rows.py", ROWS)
+    write_file("code/plain.py", PLAIN)
+    write_file("code/training.py", TRAINING)
+
+    assert find_pipeline("code/plain.py", project).is_of("plain")
+    with pytest.raises(PipelineError, match="rename the folder of its package 'code'"):
+        find_pipeline("code/training.py", project)
+
+
+def test_a_neighbour_with_relative_imports_is_imported_from_the_package(
+    project: Project, write_file: WriteFile
+) -> None:
+    """By its bare name it has none; the message says how else."""
+    write_file("flows/deep/users.py", "from .rows import Row\n")
+    write_file("flows/deep/plain.py", "import users\n")
+
+    with pytest.raises(PipelineError, match=r"by `from flows\.deep import \.\.\.`"):
+        find_pipeline("flows/deep/plain.py", project)
 
 
 def test_a_relative_import_outside_of_a_package_says_what_to_do(

@@ -21,7 +21,12 @@ from attrs import define, field, frozen
 
 from flowyml.errors import FlowyMLError, PipelineError
 from flowyml.pipelines.failures import trimmed, users_part
-from flowyml.serialization.classes import importable_name
+from flowyml.serialization.classes import (
+    importable_name,
+    packaged_name,
+    packages_of,
+    plain_name,
+)
 
 if TYPE_CHECKING:
     from flowyml.pipelines.pipeline import Pipeline
@@ -106,8 +111,8 @@ def running_in_place(parameters: Mapping[str, Any] | None = None) -> Iterator[li
 def load_file(path: Path) -> Loaded:
     """Load a Python file as the module that an import of it would give, and that stays importable.
 
-    A file in a package is loaded below its package, so that its relative imports work. Its folder
-    stays on the module search path, so that what its steps import while they run, and what
+    A file with relative imports is loaded below its package, any other one under its own name. Its
+    folder stays on the module search path, so that what its steps import while they run, and what
     unpickles its classes in another process, finds them.
 
     Raises:
@@ -190,29 +195,34 @@ def _no_module(name: str, folder: Path) -> str:
 
 
 def _search(path: Path, name: str) -> None:
-    """Let imports find the file under its name, and its neighbours without their package."""
-    home = _home(path, name)
-    if str(home) not in sys.path:
-        sys.path.insert(0, str(home))
-    if str(path.parent) not in sys.path:  # at the end: types.py in a package hides no other one
-        sys.path.append(str(path.parent))
+    """Let imports find the file under its name, and its neighbours with and without packages."""
+    home = _home(path)
+    own, other = (home, path.parent) if name == packaged_name(path) else (path.parent, home)
+    if str(own) not in sys.path:
+        sys.path.insert(0, str(own))
+    if str(other) not in sys.path:  # at the end: types.py in a package hides no other one
+        sys.path.append(str(other))
 
 
-def _home(path: Path, name: str) -> Path:
-    """Return the folder that a file's outermost package lies in."""
-    is_package = path.stem == "__init__" and name.rpartition(".")[2] == path.parent.name
-    return path.parents[name.count(".") + is_package]
+def _home(path: Path) -> Path:
+    """Return the folder that a file's outermost package lies in; else the one that it lies in."""
+    return path.parents[len(packages_of(path))]
 
 
 def _module_name(path: Path) -> str:
     """Return the name to import a file by; another one where that means something else."""
-    name = importable_name(path)
+    name, plain = importable_name(path), plain_name(path)
     top = name.partition(".")[0]
-    expected = path if top == name else _home(path, name) / top / "__init__.py"
-    known = sys.modules.get(top)
-    foreign = known is not None and not (hasattr(known, OWN_MARK) or _is_file_of(known, expected))
-    taken = top in sys.stdlib_module_names or top == "flowyml" or foreign
-    return f"{name.rpartition('.')[2]}_pipeline" if taken else name
+    if name != plain and not _is_taken(top, _home(path) / top / "__init__.py"):
+        return name
+    return f"{plain}_pipeline" if _is_taken(plain, path) else plain
+
+
+def _is_taken(name: str, path: Path) -> bool:
+    """Whether a name means something else than a file: of Python, of FlowyML, or imported."""
+    known = sys.modules.get(name)
+    foreign = known is not None and not (hasattr(known, OWN_MARK) or _is_file_of(known, path))
+    return name in sys.stdlib_module_names or name == "flowyml" or foreign
 
 
 def _is_file_of(module: ModuleType, path: Path) -> bool:
@@ -241,16 +251,23 @@ def _execute(place: str, run: Callable[[], None]) -> Pipeline | None:
     except BaseException as error:  # a script may even call sys.exit()
         error.__traceback__ = _in_the_file(error.__traceback__, place)
         text = "".join(traceback.format_exception(error)).rstrip()
-        message = f"{place} cannot be loaded: it raised {trimmed(error)}{_advice(error)}\n{text}"
+        told = f"{trimmed(error)}{_advice(error, place)}"
+        message = f"{place} cannot be loaded: it raised {told}\n{text}"
         raise PipelineError(message) from error
     return None
 
 
-def _advice(error: BaseException) -> str:
+def _advice(error: BaseException, place: str) -> str:
     """Say what makes a relative import work; Python only says why it does not."""
-    if isinstance(error, ImportError) and "no known parent package" in str(error):
+    if not (isinstance(error, ImportError) and "no known parent package" in str(error)):
+        return ""
+    path = Path(place)
+    packages, name = packages_of(path), importable_name(path)
+    if not packages:
         return "; put an `__init__.py` into its folder, which makes that a package"
-    return ""
+    if name == packaged_name(path) != _module_name(path):
+        return f"; rename the folder of its package {packages[0]!r}: another module has that name"
+    return f"; import what has relative imports by `from {'.'.join(packages)} import ...`"
 
 
 def _in_the_file(found: Any, place: str) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Self
 
 from flowyml.errors import PipelineError
@@ -151,10 +152,11 @@ class Pipeline:
         attribute = next((name for name, value in vars(module).items() if value is self), None)
         if attribute is None:
             return None
-        file = getattr(module, "__file__", None)
         if "." in self._module or hasattr(module, "__path__"):
             return f"{self._module}:{attribute}"
-        return f"{_relative(Path(file), folder)}:{attribute}" if file else None
+        file = getattr(module, "__file__", None)
+        place = file and (_started_as(module, folder) or _relative(Path(file), folder))
+        return f"{place}:{attribute}" if place else None
 
     def is_of(self, module: str) -> bool:
         """Whether it was made by the code of a module, not imported there."""
@@ -164,6 +166,14 @@ class Pipeline:
         """Remember what finds this pipeline; return it."""
         self._reference = reference
         return self
+
+
+def _started_as(module: ModuleType, folder: Path) -> str | None:
+    """Return the name of a module that ``python -m`` runs out of a package of the project."""
+    spec = getattr(module, "__spec__", None)
+    name = spec.name if spec else ""
+    file = folder.joinpath(*name.split(".")).with_suffix(".py").resolve()
+    return name if "." in name and file == Path(str(module.__file__)).resolve() else None
 
 
 def _relative(file: Path, folder: Path) -> str:

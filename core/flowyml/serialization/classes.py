@@ -6,28 +6,77 @@ module runs it.
 
 from __future__ import annotations
 
+import ast
 import sys
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 
 from flowyml.errors import SerializationError
 
-__all__ = ["importable_name", "is_importable", "place_of", "resolve"]
+__all__ = [
+    "importable_name",
+    "is_importable",
+    "packaged_name",
+    "packages_of",
+    "place_of",
+    "plain_name",
+    "resolve",
+]
 
 MAIN = "__main__"
 
 
 def importable_name(file: Path) -> str:
-    """Return the name that a file is imported under: its stem, behind the packages it lies in."""
+    """Return the name that a file is imported under: its stem, as a script beside it would say it.
+
+    A file with relative imports can only be imported below its packages, and is named so.
+    """
     file = file.resolve()
-    stem = file.stem.replace(".", "_")
-    names = [] if stem == "__init__" else [stem]
-    for folder in file.parents:
+    if packages_of(file) and _imports_relatively(file):
+        return packaged_name(file)
+    return plain_name(file)
+
+
+def plain_name(file: Path) -> str:
+    """Return the name of a file whose folder is searched for modules."""
+    return file.stem.replace(".", "_")  # a dot would mean a package
+
+
+def packaged_name(file: Path) -> str:
+    """Return the name of a file below all packages that it lies in; its stem where there is none.
+
+    Args:
+        file: The file, `__init__.py` for its package.
+    """
+    packages = packages_of(file)
+    own = () if packages and file.stem == "__init__" else (plain_name(file),)
+    return ".".join((*packages, *own))
+
+
+def packages_of(file: Path) -> tuple[str, ...]:
+    """Return the packages that a file lies in, the outermost first: folders with `__init__.py`."""
+    names: list[str] = []
+    for folder in file.resolve().parents:
         if not (folder.name.isidentifier() and (folder / "__init__.py").is_file()):
             break
         names.insert(0, folder.name)
-    return ".".join(names) or stem
+    return tuple(names)
+
+
+def _imports_relatively(file: Path) -> bool:
+    """Whether a file needs its package; `try: from .rows import Row` knows what to do without."""
+    try:
+        statements = ast.parse(file.read_bytes()).body
+    except (OSError, RecursionError, SyntaxError, ValueError):  # told when it is loaded
+        return False
+    return any(
+        isinstance(node, ast.ImportFrom) and node.level > 0
+        for statement in statements
+        if not isinstance(statement, ast.If | ast.Try)
+        for node in ast.walk(statement)
+    )
 
 
 def place_of(cls: type) -> str:
@@ -83,7 +132,10 @@ def _module(name: str, place: str, *, trusted: bool) -> ModuleType:
     try:
         return import_module(name)
     except ImportError as cause:
-        message = f"the stored value is a {place}, but {name} cannot be imported: {cause}"
+        message = (
+            f"the stored value is a {place}, but {name} cannot be imported: {cause}; install it, "
+            f"or let PYTHONPATH name the folder with {name.partition('.')[0]!r} in it"
+        )
         raise SerializationError(message) from cause
 
 
@@ -100,4 +152,9 @@ def _script_name() -> str | None:
     spec = getattr(main, "__spec__", None)
     if spec is not None:  # python -m package.module
         return str(spec.name)
-    return importable_name(Path(file)) if file else None
+    return _name_of_script(file) if file else None
+
+
+@cache
+def _name_of_script(file: str) -> str:
+    return importable_name(Path(file))
