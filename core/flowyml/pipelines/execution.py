@@ -7,9 +7,10 @@ process makes itself a workplace from the task alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import chain
 
+from flowyml.artifacts import Artifact
 from flowyml.errors import DeliveryError, FlowyMLError, StepError
 from flowyml.pipelines.cache import recall, remember, wants_cache
 from flowyml.pipelines.calling import call
@@ -109,9 +110,18 @@ def _deliver(
     )
     records = {record.output: record for record in delivered.artifacts}
     for name, parts in leaves.items():
+        if _is_spent(parts):
+            continue
         stored = tuple(records[leaf.output] for leaf in parts if leaf.output in records)
         workplace.handover.give(name, Made(_live(parts), stored), node.consumers.get(name, 0))
     return delivered.status
+
+
+def _is_spent(parts: Sequence[Leaf]) -> bool:
+    """Whether storing an output reads it to its end, so that its takers have to load it."""
+    values = (leaf.value for leaf in parts)
+    carried = (value.data if isinstance(value, Artifact) else value for value in values)
+    return any(isinstance(value, Iterator) for value in carried)
 
 
 def _live(parts: Sequence[Leaf]) -> object:
