@@ -1,17 +1,22 @@
-"""What can be read only once reaches every step that takes it."""
+"""What can be read only once reaches every step that takes it, and is never stored as nothing."""
 
 # ruff: noqa: D103  # a step of a test says by its name what it does
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pytest
+from tests.pipelines.conftest import WriteFile
 
 from flowyml import Dataset, Pipeline, step
+from flowyml.pipelines.resume import resume
+from flowyml.records import RunStatus
+from flowyml.stacks.project import Project
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -69,3 +74,43 @@ def test_what_can_be_read_again_is_handed_on_itself() -> None:
 
     result.raise_for_status()
     assert result.outputs["is_same"] is True
+
+
+DEFERRED = """\
+plugins:
+  artifact_store: { type: local, path: store }
+  artifact_routing:
+    RecordBatchReader: { on_error: defer, path: taken }
+"""
+
+
+def test_batches_that_a_failed_attempt_has_read_are_not_stored_as_an_empty_table(
+    project: Project, write_file: WriteFile
+) -> None:
+    """The place is taken until the next step has run; the run owes them, resuming makes them."""
+    write_file("flowyml.yaml", DEFERRED)
+    made: list[Any] = [table(1), table(2, 3), table(2, 3)]
+
+    @step(outputs=["rows", "count"])
+    def make() -> tuple[Any, int]:
+        rows = made.pop(0)
+        return rows.to_reader(), rows.num_rows
+
+    @step
+    def clear(count: int) -> int:
+        if count > 1:
+            shutil.rmtree(project.folder / "store" / "taken")
+        return count
+
+    pipeline = Pipeline("test").add_step(make).add_step(clear)
+    pipeline.run().raise_for_status()
+
+    owing = pipeline.run()
+
+    assert owing.status is RunStatus.INCOMPLETE
+    assert not (project.folder / "store" / "taken").exists()
+    (owed,) = [each for each in owing.deliveries if each.is_debt]
+    assert "cannot be read again; run the step again" in str(owed.error)
+    again = resume(owing.run_id, pipeline=pipeline)
+    again.raise_for_status()
+    assert again.outputs["rows"].read_all().equals(table(2, 3))

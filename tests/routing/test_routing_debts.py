@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 from tests.routing.routing_samples import Watcher, Workshop, flaky_components
 from tests.servers.flaky import Outbox
@@ -132,6 +133,30 @@ def test_what_was_never_stored_stays_owed_until_its_step_runs_again(shop: Worksh
     shop.route(Metrics({"a": 1}), output="scores")
     assert shop.metadata.debts("run-1") == []
     assert shop.line("store_artifact", "scores").attempts == 2
+
+
+def test_what_nothing_can_store_any_more_keeps_no_other_debt_from_being_paid(
+    shop: Workshop,
+) -> None:
+    """The store had read the batches of a generator when it failed; its step has to run again."""
+    shop.components = flaky_components(
+        shop.folder, store_artifact="during:permanent:1", log_metrics="before:permanent:1"
+    )
+    shop.rules = {"default": Rule(on_error="defer")}
+    courier = shop.courier()
+    batches = (batch for batch in pa.table({"a": [1, 2]}).to_batches())
+    shop.route(batches, step="read", output="rows", courier=courier)
+    shop.route(Metrics({"auc": 0.9}), output="scores", courier=courier)
+
+    courier.pay_debts()
+
+    assert shop.status("log_metrics", "scores") == "done"
+    assert "run the step again" in str(shop.line("store_artifact", "rows").error)
+    assert [step.status for step in shop.metadata.steps("run-1")] == [
+        StepStatus.PENDING,
+        StepStatus.DONE,
+    ]
+    assert shop.metadata.artifacts(run_id="run-1", step="read") == []
 
 
 def test_a_component_that_is_gone_is_named(shop: Workshop) -> None:

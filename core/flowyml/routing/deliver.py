@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import getpass
 from collections.abc import Collection, Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import compress
 from operator import not_
@@ -92,7 +93,7 @@ class Courier:
     _opening: Opening = field(init=False)
     _storing: Storing = field(init=False)
     _attempts: Attempts = field(init=False)
-    _unstored: dict[str, tuple[Parcel, tuple[int, ...]]] = field(factory=dict, init=False)
+    _unstored: dict[str, _StoreCall] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Make what works for the courier."""
@@ -149,7 +150,7 @@ class Courier:
         fresh = self._write_down([parcel])
         artifacts: list[ArtifactRecord] = []
         if any(delivery.is_debt for delivery in parcel.deliveries.values()):
-            self._store(parcel, parents, counted=fresh)
+            self._store(self._call(parcel, parents), counted=fresh)
             artifacts = self._note_stored([parcel], parents, None)
         return self._deliver([parcel], artifacts, None)
 
@@ -164,8 +165,8 @@ class Courier:
         Nothing is raised: what fails again stays owed. Only one process at a time may do this for
         a run; whoever calls has its lease.
         """
-        for parcel, parents in list(self._unstored.values()):
-            self._store_again(parcel, parents)
+        for call in list(self._unstored.values()):
+            self._store_again(call)
         tried = self._debts().pay()
         if any(delivery.waits_for == "metrics" for delivery in tried):
             # Owed until now, a deployment has reached its gate after the others were decided.
@@ -228,7 +229,8 @@ class Courier:
         Raises:
             DeliveryError: One of them failed and that ends the step: the first one in order.
         """
-        tasks = [partial(self._store, parcel, parents, counted=counted) for parcel in parcels]
+        calls = [self._call(parcel, parents) for parcel in parcels]
+        tasks = [partial(self._store, call, counted=counted) for call in calls]
         far = [len(tasks) > 1 and self._is_far(parcel) for parcel in parcels]
         do_together(tuple(compress(tasks, far)))
         for task in compress(tasks, map(not_, far)):
@@ -241,12 +243,15 @@ class Courier:
             return False
         return not self.stack.store_uri(route.store).startswith("file:")
 
-    def _store(self, parcel: Parcel, parents: Sequence[int], *, counted: bool) -> None:
+    def _call(self, parcel: Parcel, parents: Sequence[int]) -> _StoreCall:
+        return _StoreCall(self.stack, self._storing, parcel, tuple(parents))
+
+    def _store(self, call: _StoreCall, *, counted: bool) -> None:
         """Store a parcel; a failure ends the step, or is left for the end of the run."""
+        parcel = call.parcel
         delivery = parcel.storing()
         if delivery is None:
             return
-        call = _StoreCall(self.stack, self._storing, parcel)
         try:
             outcome = self._attempts.attempt(parcel, delivery, call, counted=counted)
         except SerializationError as error:
@@ -257,7 +262,7 @@ class Courier:
         except Exception as error:
             if parcel.on_error[delivery.key] == "fail":
                 raise self._failed(parcel, delivery.key, error) from error
-            self._unstored[delivery.key] = (parcel, tuple(parents))
+            self._unstored[delivery.key] = call
         else:
             self._unstored.pop(delivery.key, None)
             begun = parcel.deliveries[delivery.key]
@@ -305,12 +310,12 @@ class Courier:
         deliveries = (delivery for parcel in parcels for delivery in parcel.deliveries.values())
         return StepDelivery(tuple(artifacts), tuple(deliveries), after)
 
-    def _store_again(self, parcel: Parcel, parents: Sequence[int]) -> None:
-        step = parcel.producer.step
-        self._store(parcel, parents, counted=False)
-        self._note_stored([parcel], parents, None)
-        owing = {waiting.producer.step for waiting, _ in self._unstored.values()}
-        if step not in owing:
+    def _store_again(self, call: _StoreCall) -> None:
+        with suppress(SerializationError):  # the ledger has it, and the step runs again
+            self._store(call, counted=False)
+        self._note_stored([call.parcel], call.parents, None)
+        step = call.parcel.producer.step
+        if step not in {waiting.parcel.producer.step for waiting in self._unstored.values()}:
             self.metadata.set_step_status(self.run.run_id, step, StepStatus.STORED)
 
     def _failed(self, parcel: Parcel, key: str, error: Exception) -> DeliveryError:
@@ -327,11 +332,15 @@ class Courier:
 
 @define
 class _StoreCall:
-    """Stores one parcel; the value is prepared once, its files are written at every attempt."""
+    """Stores one parcel; the value is prepared once, its files are written at every attempt.
+
+    Preparing may read what can be read only once, so later attempts, too, are made by this call.
+    """
 
     stack: Stack
     storing: Storing
     parcel: Parcel
+    parents: tuple[int, ...]
     request: StoreRequest | None = None
 
     def __call__(self, context: DeliveryContext) -> Outcome:
