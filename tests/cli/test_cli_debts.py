@@ -12,7 +12,7 @@ from tests.metadata.metadata_samples import a_delivery, a_run
 from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import RunRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import DeliveryStatus, RunStatus
+from flowyml.records import DeliveryStatus, RunStatus, StepStatus
 
 TAKEN = """
 import uuid
@@ -100,7 +100,7 @@ def test_a_run_that_a_process_works_on_is_not_forgiven(
 
 
 def test_what_is_not_stored_is_not_forgiven(flowyml: Ask, metadata: MetadataStore) -> None:
-    """It is no debt: its step has to run again."""
+    """It is no debt where its step has to run again."""
     metadata.add_run(a_run(status=RunStatus.FAILED))
     metadata.add_deliveries([a_delivery(hook="store_artifact", status=DeliveryStatus.FAILED)])
 
@@ -109,6 +109,23 @@ def test_what_is_not_stored_is_not_forgiven(flowyml: Ask, metadata: MetadataStor
     assert answer.code == 2
     assert "owes nothing" in answer.err
     assert len(metadata.debts("run-1")) == 1
+
+
+def test_what_is_not_stored_is_forgiven_where_its_step_is_over(
+    flowyml: Ask, metadata: MetadataStore
+) -> None:
+    """That step does not run again, so nobody else could end the debt."""
+    metadata.add_run(a_run(status=RunStatus.INCOMPLETE))
+    metadata.add_steps("run-1", ["train"])
+    metadata.set_step_status("run-1", "train", StepStatus.DONE)
+    owed = a_delivery(hook="store_artifact", step="train", status=DeliveryStatus.FAILED)
+    metadata.add_deliveries([owed])
+
+    answer = flowyml("runs", "forgive", "run-1", "--comment", "x")
+
+    assert answer.code == 0
+    assert answer.out.endswith("run run-1: done\n")
+    assert metadata.debts("run-1") == []
 
 
 def test_resume_without_a_run_names_those_that_can_go_on(

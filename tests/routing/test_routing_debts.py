@@ -159,6 +159,27 @@ def test_what_nothing_can_store_any_more_keeps_no_other_debt_from_being_paid(
     assert shop.metadata.artifacts(run_id="run-1", step="read") == []
 
 
+def test_what_waits_to_be_stored_is_not_closed_when_its_step_returns(shop: Workshop) -> None:
+    """A step runs again, and what it yields still cannot be stored: the rest of it stays owed."""
+    shop.components = flaky_components(shop.folder)
+    shop.rules = {"Metrics": Rule(on_error="defer", path="blocked/{output_name}")}
+    blocked = shop.folder / "store" / "blocked"
+    blocked.parent.mkdir()
+    blocked.touch()
+    for _ in range(2):
+        courier = shop.courier()
+        courier.deliver_one("train", Leaf("train.yielded", Metrics({"auc": 0.9})))
+        assert shop.route({"a": 1}, courier=courier).status == StepStatus.PENDING
+
+    assert len(shop.metadata.debts("run-1")) == 2
+    blocked.unlink()
+    courier.pay_debts()
+
+    assert shop.metadata.debts("run-1") == []
+    assert shop.status("log_metrics", "train.yielded") == "done"
+    assert shop.metadata.steps("run-1")[0].status == StepStatus.DONE
+
+
 def test_a_component_that_is_gone_is_named(shop: Workshop) -> None:
     """Somebody took the tracker out of the file."""
     shop.components = flaky_components(shop.folder, log_metrics="before:permanent:1")

@@ -57,8 +57,8 @@ class StepDelivery:
         artifacts: What is stored, with ids: for each output the container first, then its elements.
         deliveries: All of them, as they stand.
         status: How the step stands now, which is written down already: ``done``; ``stored`` when
-            deliveries are owed; ``pending`` when an output could not be stored and that is
-            deferred: to resume the run is to run the step again.
+            deliveries are owed; ``pending`` when an output, or what the step delivered while it
+            ran, could not be stored and that is deferred: to resume the run is to run it again.
     """
 
     artifacts: tuple[ArtifactRecord, ...]
@@ -208,16 +208,15 @@ class Courier:
     def _drop_stale(self, step: str, parcels: Sequence[Parcel]) -> None:
         """Close what an earlier attempt at the step opened, and what this one did not return.
 
-        Its value is gone. What was stored, or is kept in the ledger, can still be delivered.
+        Its value is gone. What was stored, waits to be, or is kept in the ledger, can still be
+        delivered.
         """
         returned = {key for parcel in parcels for key in parcel.deliveries}
-        stored = {
-            artifact.output
-            for artifact in self.metadata.artifacts(run_id=self.run.run_id, step=step)
-        }
+        artifacts = self.metadata.artifacts(run_id=self.run.run_id, step=step)
+        there = {artifact.output for artifact in artifacts} | self._waiting(step)
         outcome = Outcome(DeliveryStatus.SKIPPED, reason="the step ran again without returning it")
         for debt in self.metadata.debts(self.run.run_id):
-            kept = debt.output in stored or "kept" in (debt.payload or {})
+            kept = debt.output in there or "kept" in (debt.payload or {})
             if debt.step == step and debt.key not in returned and not kept:
                 self._ledger.close(debt, outcome)
 
@@ -290,7 +289,7 @@ class Courier:
                 artifact = attrs.evolve(artifact, artifact_id=parcel.artifact_id)
                 stored.append((artifact, delivery))
             if step is not None:
-                self.metadata.set_step_status(self.run.run_id, step, _status(parcels))
+                self.metadata.set_step_status(self.run.run_id, step, self._standing(parcels, step))
         self._ledger.tell(delivery for _, delivery in stored)
         return [artifact for artifact, _ in stored]
 
@@ -298,25 +297,39 @@ class Courier:
         self, parcels: Sequence[Parcel], artifacts: Sequence[ArtifactRecord], step: str | None
     ) -> StepDelivery:
         """Make the deliveries that follow storing, in order."""
-        status = _status(parcels)
+        status = self._standing(parcels, step)
         for parcel in parcels:
             for delivery in parcel.later():
                 error = self._attempts.deliver(parcel, delivery)
                 if error is not None and parcel.on_error[delivery.key] == "fail":
                     raise self._failed(parcel, delivery.key, error) from error
-        after = _status(parcels)
+        after = self._standing(parcels, step)
         if step is not None and after != status:
             self.metadata.set_step_status(self.run.run_id, step, after)
         deliveries = (delivery for parcel in parcels for delivery in parcel.deliveries.values())
         return StepDelivery(tuple(artifacts), tuple(deliveries), after)
+
+    def _standing(self, parcels: Sequence[Parcel], step: str | None) -> StepStatus:
+        """Return how a step stands that returned these; what it yielded may be missing as well."""
+        return StepStatus.PENDING if self._waiting(step) else _status(parcels)
+
+    def _waiting(self, step: str | None) -> set[str]:
+        """Return the outputs of a step that this process still has and could not store."""
+        producers = [call.parcel.producer for call in list(self._unstored.values())]
+        return {producer.output for producer in producers if producer.step == step}
 
     def _store_again(self, call: _StoreCall) -> None:
         with suppress(SerializationError):  # the ledger has it, and the step runs again
             self._store(call, counted=False)
         self._note_stored([call.parcel], call.parents, None)
         step = call.parcel.producer.step
-        if step not in {waiting.parcel.producer.step for waiting in self._unstored.values()}:
+        if not self._waiting(step) and self._is_pending(step):
             self.metadata.set_step_status(self.run.run_id, step, StepStatus.STORED)
+
+    def _is_pending(self, step: str) -> bool:
+        """Whether a step waits for nothing but its storing; one that failed has to run again."""
+        steps = self.metadata.steps(self.run.run_id)
+        return any(each.name == step and each.status is StepStatus.PENDING for each in steps)
 
     def _failed(self, parcel: Parcel, key: str, error: Exception) -> DeliveryError:
         delivery = parcel.deliveries[key]

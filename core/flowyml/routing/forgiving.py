@@ -11,12 +11,14 @@ from flowyml.errors import DeliveryError, NotFoundError
 from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import DeliveryRecord, RunRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import DeliveryStatus, RunStatus, output_place
+from flowyml.records import DeliveryStatus, RunStatus, StepStatus, output_place
 from flowyml.routing.debts import finish_steps
 from flowyml.routing.ledger import now
 from flowyml.routing.router import STORE
 
 __all__ = ["Forgiveness"]
+
+FINISHED = frozenset({StepStatus.STORED, StepStatus.DONE})
 
 
 @frozen
@@ -37,7 +39,7 @@ class Forgiveness:
         """Let go of what a run owes; its line in the ledger says by whom, when and why.
 
         A run that owes nothing any more, and was incomplete for it, is done. What is not stored is
-        no debt: its step runs again.
+        no debt where its step runs again.
 
         Args:
             run: The run.
@@ -48,7 +50,7 @@ class Forgiveness:
             DeliveryError: Another process works on the run.
         """
         with Lease(self.metadata, run.run_id, refusal=_taken(run.run_id)):
-            owed = [debt for debt in self.metadata.debts(run.run_id) if debt.hook != STORE]
+            owed = self._owed(run.run_id)
             meant = _meant(run.run_id, owed, places)
             with self.metadata.transaction():
                 forgiven = tuple(self._forgiven(debt) for debt in meant)
@@ -57,6 +59,13 @@ class Forgiveness:
                 if status is RunStatus.INCOMPLETE and not self.metadata.debts(run.run_id):
                     self.metadata.set_run_status(run.run_id, RunStatus.DONE)
         return forgiven
+
+    def _owed(self, run_id: str) -> list[DeliveryRecord]:
+        """Return the debts; what is not stored is one only where its step does not run again."""
+        steps = self.metadata.steps(run_id)
+        over = {step.name for step in steps if step.status in FINISHED}
+        debts = self.metadata.debts(run_id)
+        return [debt for debt in debts if debt.hook != STORE or debt.step in over]
 
     def _forgiven(self, debt: DeliveryRecord) -> DeliveryRecord:
         """Close a line; what its last attempt said stays in it."""
