@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -245,6 +246,22 @@ def test_a_format_of_another_distribution_is_known(
     assert (known.code, unknown.code, broken.code) == (0, 2, 2)
     assert "flowyml.yaml:1:50: the rule for Report: there is no format 'notes'" in unknown.err
     assert "the serializer for lab.Report of lab 1.5 (lab:Notes) cannot be used" in broken.err
+
+
+@pytest.mark.parametrize("other", ["above", "zone"])
+def test_a_broken_distribution_hides_no_format_of_another_one(
+    command: Ask, file: Path, install: Install, other: str
+) -> None:
+    """Whichever of the two is asked first."""
+    sites = (
+        install("lab", {"lab": LAB}, "[flowyml.serializer]\nlab.Report = lab:Notes\n"),
+        install(other, {other: "import gone"}, f"[flowyml.serializer]\na.A = {other}:As\n"),
+    )
+    file.write_text("plugins: { artifact_routing: { Report: { format: notes } } }\n")
+
+    answer = command("stack", "validate", PYTHONPATH=os.pathsep.join(map(str, sites)))
+
+    assert answer.code == 0, answer.err
 
 
 @pytest.mark.usefixtures("tracker")

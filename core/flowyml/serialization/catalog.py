@@ -14,13 +14,14 @@ from types import MappingProxyType
 
 from attrs import field, frozen
 
-from flowyml.errors import SerializationError
+from flowyml.errors import PluginError, SerializationError
 from flowyml.serialization.contract import Serializer
 from flowyml.serialization.providers import Provider, provider_for, providers
 from flowyml.serialization.tagged import holds_class
 
 __all__ = [
     "Offer",
+    "Provided",
     "automatic",
     "by_format",
     "class_names",
@@ -45,6 +46,19 @@ class Offer:
     automatic: Places
     requested: Places = field(factory=dict)
     last: bool = True
+
+
+@frozen
+class Provided:
+    """What other distributions bring.
+
+    Attributes:
+        formats: The names of their formats.
+        broken: Why some of them cannot be used; each names its distribution.
+    """
+
+    formats: frozenset[str]
+    broken: tuple[PluginError, ...]
 
 
 JSON = {"json": "plain:Json"}
@@ -179,17 +193,22 @@ def for_reading(name: str, python_type: str) -> Serializer:
         python_type: The manifest's class of the value; it is compared, never imported.
 
     Raises:
-        SerializationError: No serializer of that name is installed.
+        SerializationError: No serializer of that name is installed, or the one is broken.
     """
     for offer in _offers_for_reading(python_type):
         if name in (formats := _all(offer)):
             return _builtin(formats[name])
-    for provider in providers():
-        if (serializer := provider.load()).name == name:
-            return serializer
+    broken: list[str] = []
+    own = python_type.replace(":", ".")
+    for provider in sorted(providers(), key=lambda each: each.key != own):
+        try:
+            if (serializer := provider.load()).name == name:
+                return serializer
+        except PluginError as error:  # whose formats these are is not known
+            broken.append(f"; {error}")
     message = (
         f"no serializer for the format {name!r} of a {python_type} is installed; "
-        "install the package that stored it, or a newer flowyml"
+        f"install the package that stored it, or a newer flowyml{''.join(broken)}"
     )
     raise SerializationError(message)
 
@@ -199,13 +218,16 @@ def format_names() -> frozenset[str]:
     return frozenset().union(ANY, ALIASES, *(_all(offer) for offer in OFFERS.values()))
 
 
-def provided_formats() -> frozenset[str]:
-    """Return the names of the formats that other distributions bring, each of which is imported.
-
-    Raises:
-        PluginError: One of them is broken.
-    """
-    return frozenset(provider.load().name for provider in providers())
+def provided_formats() -> Provided:
+    """Return the formats that other distributions bring, each of which is imported."""
+    formats: set[str] = set()
+    broken: list[PluginError] = []
+    for provider in providers():
+        try:
+            formats.add(provider.load().name)
+        except PluginError as error:
+            broken.append(error)
+    return Provided(frozenset(formats), tuple(broken))
 
 
 def class_names() -> frozenset[str]:

@@ -264,13 +264,11 @@ class _Builder:
 
     def _check_provided(self, format_: str, node: Node, what: str) -> None:
         """See whether another distribution brings a format; only now are serializers imported."""
-        known, broken = format_names(), ""
-        try:
-            known |= provided_formats()
-        except PluginError as error:
-            broken = f"; {error}"
+        provided = provided_formats()
+        known = format_names() | provided.formats
         if format_ not in known:
             close = meant(format_, known)
+            broken = "".join(f"; {error}" for error in provided.broken)
             listed = f"known formats: {', '.join(sorted(known))}{broken}"
             message = f"{what}: there is no format {format_!r}"
             self._problem(message, node, f"{close} ({listed})" if close else listed)
