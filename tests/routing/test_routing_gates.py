@@ -13,6 +13,7 @@ from tests.servers.flaky import Outbox
 
 from flowyml.artifacts import Metrics, Model
 from flowyml.records import StepStatus
+from flowyml.routing.containers import Leaf
 from flowyml.routing.gates import decide, worst
 from flowyml.stacks.rules import Rule
 
@@ -280,6 +281,28 @@ def test_a_model_that_reaches_its_gate_as_a_debt_is_decided_as_well(shop: Worksh
         ("register_model", "done"),
         ("deploy_model", "done"),
     ]
+
+
+def test_a_gate_is_decided_when_the_last_step_is_stored_at_the_end_of_the_run(
+    shop: Workshop,
+) -> None:
+    """What that step yielded could not be stored until then; a done run is not gone on with."""
+    shop.rules["dict"] = Rule(on_error="defer", path="blocked/{output_name}")
+    model = shop.route(Model({"w": 1}))
+    ids = [artifact.artifact_id for artifact in model.artifacts]
+    blocked = shop.folder / "store" / "blocked"
+    blocked.touch()
+    courier = shop.courier()
+    courier.deliver_one("evaluate", Leaf("evaluate.yielded", {"a": 1}))
+    scores = Metrics({"auc": 0.95})
+    shop.route(scores, step="evaluate", output="scores", parents=ids, courier=courier)
+    assert courier.settle_gates() == ()
+    blocked.unlink()
+
+    (paid,) = courier.pay_debts()
+
+    assert (paid.hook, paid.status.value) == ("deploy_model", "done")
+    assert shop.metadata.debts("run-1") == []
 
 
 def test_metrics_that_were_changed_in_the_store_keep_the_gate_shut(shop: Workshop) -> None:

@@ -165,13 +165,14 @@ class Courier:
         Nothing is raised: what fails again stays owed. Only one process at a time may do this for
         a run; whoever calls has its lease.
         """
-        for call in list(self._unstored.values()):
+        unstored = list(self._unstored.values())
+        for call in unstored:
             self._store_again(call)
         tried = self._debts().pay()
-        if any(delivery.waits_for == "metrics" for delivery in tried):
-            # Owed until now, a deployment has reached its gate after the others were decided.
-            settled = {delivery.key: delivery for delivery in self.settle_gates()}
-            tried = tuple(settled.get(delivery.key, delivery) for delivery in tried)
+        if unstored or any(delivery.waits_for == "metrics" for delivery in tried):
+            # The last step is over, or a deployment has reached its gate, only now.
+            stand = {delivery.key: delivery for delivery in (*tried, *self.settle_gates())}
+            tried = tuple(stand.values())
         if any(delivery.status == DeliveryStatus.DONE for delivery in tried):
             self._tell_again()
         return tried
