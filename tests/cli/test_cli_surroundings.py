@@ -98,13 +98,17 @@ def test_an_interruption_before_the_command_is_no_traceback(project: Path) -> No
     assert (answer.returncode, answer.stderr) == (130, "Interrupted\n")
 
 
-def test_init_leaves_nothing_half_written(project: Path) -> None:
-    """Where the disk is full, no empty flowyml.yaml is in the way of the next command."""
-    answer = _run(["init"], project, {}, limit=1024)
+@pytest.mark.parametrize("limit", [1024, 4096])
+def test_init_leaves_nothing_half_written(project: Path, limit: int) -> None:
+    """Where the disk is full, no empty flowyml.yaml is in the way of the next command.
+
+    The larger limit is above what a user edits, and below the schema.
+    """
+    answer = _run(["init"], project, {}, limit=limit)
 
     assert answer.returncode == 2
     assert "none was left there" in answer.stderr
-    assert list(project.glob("[!.]*")) == []
+    assert [path for path in project.rglob("*") if path.is_file()] == []
     assert _run(["init"], project, {}).returncode == 0
 
 

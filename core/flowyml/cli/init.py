@@ -141,16 +141,20 @@ def _write_all(files: Mapping[Path, str], folder: Path) -> None:
             with path.open("x", encoding="utf-8") as file:
                 undo.callback(path.unlink)
                 file.write(content)
-        _write_schema(folder / SCHEMA)
+        _write_schema(folder / SCHEMA, undo)
         undo.pop_all()
     for path in (*files, folder / SCHEMA):
         line(f"wrote {path}")
 
 
-def _write_schema(path: Path) -> None:
+def _write_schema(path: Path, undo: ExitStack) -> None:
+    """Write the schema, over an earlier one only when it is whole."""
     import json
 
     from flowyml.stacks.schema import json_schema
 
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(json_schema(), indent=2) + "\n", encoding="utf-8")
+    staged = path.with_suffix(".part")
+    undo.callback(staged.unlink, missing_ok=True)
+    staged.write_text(json.dumps(json_schema(), indent=2) + "\n", encoding="utf-8")
+    staged.replace(path)
