@@ -26,10 +26,10 @@ from flowyml.storage.files import StoreRequest
 service, kind, size, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
 python, count = sys.argv[5], sys.argv[6] == "1"
 
-PIECE = 1024
+PIECE = 2**24 if size >= 2**30 else 1024
 """Bytes of each file of a folder."""
 
-SMALL = 8 * PIECE
+SMALL = 8 * 1024
 """Bytes of what is moved first, which imports and connects."""
 
 PATIENCE = 60
@@ -62,11 +62,11 @@ def model(count):
 
 
 def folder(count):
-    """Make a folder of small files."""
+    """Make a folder of equal files."""
     place = Path(f"made-{count}")
     place.mkdir()
-    for number in range(count // PIECE):
-        (place / f"{number}.bin").write_bytes(os.urandom(PIECE))
+    for number in range(max(1, count // PIECE)):
+        (place / f"{number}.bin").write_bytes(os.urandom(min(PIECE, count)))
     return place
 
 
