@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,7 @@ def test_a_step_that_failed_is_not_done_by_storing_what_it_had_yielded(blocked: 
     """It has returned nothing, so it runs again."""
 
     @step
-    def learn() -> Iterator[Any]:
+    def learn() -> Generator[Any, None, Any]:
         yield {"a": 1}
         if blocked.is_file():
             blocked.unlink()
