@@ -6,11 +6,13 @@ import os
 import resource
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests.cli import cli_pipelines
 from tests.cli.conftest import START, Ask
+from tests.servers.processes import without_privileges
 
 ASCII = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
 """A locale that knows no letter but those of ASCII, in which Python believes it."""
@@ -96,6 +98,60 @@ def test_an_interruption_before_the_command_is_no_traceback(project: Path) -> No
     answer = _run(["runs", "list"], project, {}, start)
 
     assert (answer.returncode, answer.stderr) == (130, "Interrupted\n")
+
+
+@pytest.fixture
+def read_only(project: Path, command: Ask) -> Iterator[Path]:
+    """Give a project with a run in it, of which nothing may be written."""
+    (project / "pipeline.py").write_text(cli_pipelines.MAIN)
+    assert command("run", "pipeline.py").code == 0
+    folders = [project, *(path for path in project.rglob("*") if path.is_dir())]
+    for folder in folders:
+        for path in folder.iterdir():
+            path.chmod(0o555 if path.is_dir() else 0o444)
+    project.chmod(0o555)
+    yield project
+    for folder in folders:
+        folder.chmod(0o755)
+
+
+READING = (
+    "runs list",
+    "runs show {run}",
+    "artifact list",
+    "artifact show report.report",
+    "artifact lineage report.report",
+    "artifact verify --all",
+    "artifact gc --dry-run",
+)
+
+
+def test_a_project_that_may_not_be_written_is_read(read_only: Path) -> None:
+    """A colleague's project or a mounted backup: a command that reads needs to write nothing."""
+    (run,) = (path.name for path in (read_only / ".flowyml" / "artifacts").glob("2*"))
+
+    answers = {said: _humbly(said.format(run=run), read_only) for said in READING}
+
+    assert {said: (ended.returncode, ended.stderr) for said, ended in answers.items()} == (
+        dict.fromkeys(READING, (0, ""))
+    )
+    assert run in answers["runs list"].stdout
+
+
+def test_what_changes_a_project_that_may_not_be_written_is_refused(read_only: Path) -> None:
+    """Before it has done anything."""
+    for said in ("artifact gc", "runs forgive 2 --comment gone"):
+        answer = _humbly(said, read_only)
+
+        assert answer.returncode == 1
+        assert "metadata.db may not be written; change the permissions" in answer.stderr
+
+
+def _humbly(command_line: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    command = without_privileges([sys.executable, "-c", START, *command_line.split()], folder)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=100, check=False
+    )
 
 
 @pytest.mark.parametrize("limit", [1024, 4096])

@@ -5,13 +5,16 @@ from __future__ import annotations
 import os
 import re
 import sqlite3
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
 from tests.metadata.metadata_samples import a_run, an_artifact
+from tests.servers.processes import without_privileges
 
 from flowyml.errors import MetadataError, NotFoundError
 from flowyml.metadata.database import Database, _use_log
@@ -189,6 +192,85 @@ def test_a_file_that_may_not_be_written_shows_at_opening(
 
     with pytest.raises(MetadataError, match="may not be written; change the permissions"):
         MetadataStore.open(path)
+
+
+READER = """
+import sys
+from pathlib import Path
+from flowyml.errors import MetadataError
+from flowyml.metadata.store import MetadataStore
+try:
+    with MetadataStore.read(Path(sys.argv[1])) as store:
+        print(*[run.run_id for run in store.runs()])
+except MetadataError as error:
+    print(error)
+"""
+
+
+@contextmanager
+def _only_to_be_read(folder: Path) -> Iterator[None]:
+    files = list(folder.iterdir())
+    for path in [*files, folder]:
+        path.chmod(0o444 if path in files else 0o555)
+    try:
+        yield
+    finally:
+        folder.chmod(0o755)
+
+
+def _read_by_another(path: Path) -> str:
+    """Return what a process says that may write neither the file nor its folder."""
+    with _only_to_be_read(path.parent):
+        before = sorted(file.name for file in path.parent.iterdir())
+        command = without_privileges([sys.executable, "-c", READER, str(path)], path.parent)
+        ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+        assert sorted(file.name for file in path.parent.iterdir()) == before
+    return ended.stdout.strip()
+
+
+def test_a_store_that_may_not_be_written_is_read(path: Path) -> None:
+    """Also where its log is gone, as it is when the last process closed it."""
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+    assert _read_by_another(path) == "run-1"
+
+
+def test_what_is_still_in_the_log_is_read(path: Path) -> None:
+    """A reader that may not write sees what a writer committed that is still at work."""
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+        store.add_run(a_run("run-2"))
+
+        assert _read_by_another(path) == "run-2 run-1"
+
+
+def test_a_log_that_cannot_be_read_is_named(path: Path, tmp_path: Path) -> None:
+    """A copy without the index of its log is refused: what the log has would be missing."""
+    copy = tmp_path / "copy" / path.name
+    copy.parent.mkdir()
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+        for end in ("", "-wal"):
+            copy.with_name(f"{path.name}{end}").write_bytes(Path(f"{path}{end}").read_bytes())
+
+    said = _read_by_another(copy)
+
+    assert said.startswith(f"the metadata store {copy} may not be written, and the log")
+    assert "run `flowyml runs list` once" in said
+    with MetadataStore.read(copy) as store:
+        assert store.runs() == [a_run()]
+
+
+def test_an_older_store_that_may_not_be_written_is_told(path: Path) -> None:
+    """With both versions, and what to do."""
+    Database.open(path, migrations=MIGRATIONS[:1]).close()
+
+    said = _read_by_another(path)
+
+    assert f"{path} has schema version 1 and must be upgraded to {len(MIGRATIONS)}" in said
+    assert "run `flowyml runs list` once where it may" in said
 
 
 def test_damage_inside_the_file_is_said_when_it_is_met(path: Path) -> None:

@@ -18,7 +18,14 @@ from pathlib import Path
 import pytest
 from attrs import define
 
-__all__ = ["ServerProcess", "free_ports", "need_module", "need_program", "on_a_leash"]
+__all__ = [
+    "ServerProcess",
+    "free_ports",
+    "need_module",
+    "need_program",
+    "on_a_leash",
+    "without_privileges",
+]
 
 ROOT = Path(__file__).parents[2]
 
@@ -41,6 +48,32 @@ def on_a_leash(command: Sequence[str]) -> list[str]:
     gRPC begins to poll again in it while its descriptors are being closed.
     """
     return [sys.executable, "-I", "-S", "-c", LEASH, str(os.getpid()), *command]
+
+
+HUMBLE = """\
+import ctypes, os, sys
+if os.geteuid() == 0:
+    ctypes.CDLL(None).prctl(24, 1, 0, 0, 0)  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE
+os.execvp(sys.argv[1], sys.argv[1:])
+"""
+
+
+def without_privileges(command: Sequence[str], unwritable: Path) -> list[str]:
+    """Return a command that keeps to the permissions of files, also where root runs the tests.
+
+    Root gives up that one privilege for good, and stays the owner of its files. Where the system
+    has no such thing, the test is skipped.
+
+    Args:
+        command: The command.
+        unwritable: A file or folder whose permissions say that nobody may write it.
+    """
+    humble = [sys.executable, "-I", "-S", "-c", HUMBLE]
+    probe = "import os, sys; sys.exit(os.access(sys.argv[1], os.W_OK))"
+    asked = [*humble, sys.executable, "-I", "-S", "-c", probe, str(unwritable)]
+    if subprocess.run(asked, check=False, stderr=subprocess.DEVNULL).returncode:
+        pytest.skip("root cannot be kept from writing what is read-only here")
+    return [*humble, *command]
 
 
 def free_ports(count: int) -> list[int]:

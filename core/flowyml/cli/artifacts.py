@@ -15,7 +15,7 @@ from attrs import define
 from flowyml.cli import columns
 from flowyml.cli.options import Output, configured, limited, output_format, stacked
 from flowyml.cli.program import Commands
-from flowyml.cli.project import has_history, history
+from flowyml.cli.project import has_history, history, history_to_change
 from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
 
 if TYPE_CHECKING:
@@ -255,7 +255,7 @@ def gc(*, dry_run: bool, keep_runs: int, age: str, output: Output) -> None:
     from flowyml.routing.garbage import Collector
     from flowyml.stacks.active import current_stack
 
-    with history() as metadata:
+    with history() if dry_run else history_to_change() as metadata:
         collector = Collector(current_stack(), metadata, Retention(keep_runs, retention_age))
         gone = collector.find() if dry_run else _ids(collector.collect())
         tally = _Tally()

@@ -7,9 +7,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from flowyml.metadata.store import MetadataStore
 
-__all__ = ["has_history", "history"]
+__all__ = ["has_history", "history", "history_to_change"]
 
 
 def has_history() -> bool:
@@ -21,16 +23,35 @@ def has_history() -> bool:
 
 @contextmanager
 def history() -> Iterator[MetadataStore]:
-    """Open the project's metadata store; a command that only reads makes none.
+    """Open the project's metadata store to read from it; it is not made, and need not be writable.
 
     Raises:
         NotFoundError: Nothing was ever run here.
         MetadataError: The file cannot be used.
     """
     from flowyml.metadata.store import MetadataStore
+
+    with MetadataStore.read(_place()) as metadata:
+        yield metadata
+
+
+@contextmanager
+def history_to_change() -> Iterator[MetadataStore]:
+    """Open the project's metadata store to write to it; one that may not be written is refused.
+
+    Raises:
+        NotFoundError: Nothing was ever run here.
+        MetadataError: The file cannot be used.
+    """
+    from flowyml.metadata.store import MetadataStore
+
+    with MetadataStore.open(_place()) as metadata:
+        yield metadata
+
+
+def _place() -> Path:
     from flowyml.stacks.active import current_project
 
     project = current_project()
     project.require_history()
-    with MetadataStore.open(project.metadata_path) as metadata:
-        yield metadata
+    return project.metadata_path

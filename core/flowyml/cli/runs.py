@@ -10,7 +10,7 @@ import click
 from flowyml.cli import columns
 from flowyml.cli.options import Output, configured, limited, output_format
 from flowyml.cli.program import Commands
-from flowyml.cli.project import has_history, history
+from flowyml.cli.project import has_history, history, history_to_change
 from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
 from flowyml.records import output_place
 
@@ -148,7 +148,7 @@ def forgive(*, run_id: str, comment: str, places: tuple[str, ...]) -> None:
     from flowyml.routing.deliver import current_user
     from flowyml.routing.forgiving import Forgiveness
 
-    with history() as metadata:
+    with history_to_change() as metadata:
         run = metadata.run(run_id)
         forgiven = Forgiveness(metadata, current_user(), comment).of(run, places)
         status = metadata.run(run.run_id).status

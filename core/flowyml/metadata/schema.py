@@ -16,7 +16,7 @@ from typing import Final
 
 from flowyml.errors import MetadataError
 
-__all__ = ["MIGRATIONS", "Migrations", "upgrade"]
+__all__ = ["MIGRATIONS", "Migrations", "check", "upgrade"]
 
 Migrations = tuple[tuple[str, ...], ...]
 """For each version the statements that lead to it."""
@@ -206,6 +206,8 @@ def upgrade(connection: sqlite3.Connection, path: Path, migrations: Migrations) 
     connection.execute("BEGIN IMMEDIATE")
     try:
         version = _version(connection, path, len(migrations))
+        if not version:
+            connection.execute(f"PRAGMA application_id = {APPLICATION}")
         for number, statements in enumerate(migrations[version:], start=version + 1):
             for statement in statements:
                 connection.execute(statement)
@@ -218,18 +220,31 @@ def upgrade(connection: sqlite3.Connection, path: Path, migrations: Migrations) 
         raise
 
 
+def check(connection: sqlite3.Connection, path: Path, migrations: Migrations) -> None:
+    """Make sure that a file which may not be written can be read as it is.
+
+    Raises:
+        MetadataError: The file belongs to another program, or has another version.
+    """
+    version = _version(connection, path, len(migrations))
+    if version < len(migrations):
+        message = (
+            f"the metadata store {path} has schema version {version} and must be upgraded to "
+            f"{len(migrations)}, but may not be written: run `flowyml runs list` once where it may"
+        )
+        raise MetadataError(message)
+
+
 def _version(connection: sqlite3.Connection, path: Path, known: int) -> int:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     (tables,) = connection.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
-    if application != APPLICATION:
-        if application or version or tables:
-            message = (
-                f"{path} is an SQLite file of another program, not a metadata store; "
-                "move it away and a new one is started"
-            )
-            raise MetadataError(message)
-        connection.execute(f"PRAGMA application_id = {APPLICATION}")
+    if application != APPLICATION and (application or version or tables):
+        message = (
+            f"{path} is an SQLite file of another program, not a metadata store; "
+            "move it away and a new one is started"
+        )
+        raise MetadataError(message)
     if version > known:
         message = (
             f"the metadata store {path} has schema version {version}, and this FlowyML knows up "

@@ -74,7 +74,19 @@ class MetadataStore:
         Raises:
             MetadataError: The file is none of ours, damaged, of a newer version, or not writable.
         """
-        database = Database.open(path)
+        return cls._of(Database.open(path), clock)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Open a store to read from it, also where it may not be written; else as `open` does.
+
+        Raises:
+            MetadataError: As `open`; or the file is of an older version and may not be written.
+        """
+        return cls._of(Database.read(path), _now)
+
+    @classmethod
+    def _of(cls, database: Database, clock: Callable[[], datetime]) -> Self:
         lineage = LineageTable(database)
         artifacts = ArtifactTable(database, lineage)
         runs = RunTable(database, clock)

@@ -30,7 +30,7 @@ def Run(reference: str) -> RunResult:  # noqa: N802  # reads as what it gives: R
     """
     project = current_project()
     project.require_history()
-    with MetadataStore.open(project.metadata_path) as metadata:
+    with MetadataStore.read(project.metadata_path) as metadata:
         record = metadata.run(reference)
         return read_result(metadata, record.run_id, project, _stack_of(record.stack))
 
@@ -56,7 +56,7 @@ def load(reference: str) -> Any:
             return outputs[output]
     if "://" not in reference and not reference.startswith(MODEL):  # else others may have made it
         project.require_history()
-    with MetadataStore.open(project.metadata_path) as metadata:
+    with MetadataStore.read(project.metadata_path) as metadata:
         if reference.startswith(MODEL):
             found = named_model(current_stack(), reference.removeprefix(MODEL))
             return Reader(current_stack(), metadata).at(found.uri, found.digest)

@@ -53,7 +53,7 @@ class Outputs(Mapping[str, Any]):
             listed = ", ".join(self) or "none"
             message = f"the run {self.run_id!r} stored no output {name!r} (it has: {listed})"
             raise NotFoundError(message)
-        with MetadataStore.open(self._project.metadata_path) as metadata:
+        with MetadataStore.read(self._project.metadata_path) as metadata:
             return Reader(self._stack(), metadata).output(name, self.artifacts)
 
     def __iter__(self) -> Iterator[str]:
