@@ -167,15 +167,19 @@ def by_format(cls: type, format_: str) -> Serializer:
 
     Raises:
         SerializationError: No such format for this class; the message lists those that there are.
+        PluginError: No such format, and a distribution that may bring it is broken.
     """
     wanted = ALIASES.get(format_, format_)
     formats: dict[str, Serializer] = {}
     for offer in reversed(list(_offers(cls))):
         formats |= {name: _builtin(place) for name, place in _all(offer).items()}
     formats = {name: _builtin(place) for name, place in ANY.items()} | formats
-    formats |= {serializer.name: serializer for serializer in _third_party(cls)}
+    broken: list[PluginError] = []
+    formats |= {serializer.name: serializer for serializer in _third_party(cls, broken)}
     if wanted in formats:
         return formats[wanted]
+    if broken:  # whose format has which name is not known
+        raise broken[-1]
     close = difflib.get_close_matches(format_, formats, n=1)
     message = (
         f"there is no format {format_!r} for a {cls.__module__}.{cls.__qualname__}"
@@ -277,6 +281,11 @@ def _builtin(place: str) -> Serializer:
     return made
 
 
-def _third_party(cls: type) -> Iterator[Serializer]:
-    found = (provider_for(base) for base in reversed(cls.__mro__[:-1]))
-    return (provider.load() for provider in found if provider)
+def _third_party(cls: type, broken: list[PluginError]) -> Iterator[Serializer]:
+    """Yield what others bring for a class, the most specific last; add to what is broken."""
+    for base in reversed(cls.__mro__[:-1]):
+        try:
+            if provider := provider_for(base):
+                yield provider.load()
+        except PluginError as error:
+            broken.append(error)

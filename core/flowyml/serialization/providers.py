@@ -43,7 +43,9 @@ class Provider:
         """
         try:
             made = self.entry_point.load()()
-        except Exception as cause:
+        except KeyboardInterrupt:
+            raise
+        except BaseException as cause:  # a package may even call sys.exit() while it is imported
             message = (
                 f"the serializer for {self.key} of {self} cannot be used: "
                 f"{type(cause).__name__}: {cause}"
