@@ -90,6 +90,15 @@ def test_values_of_a_run_go_over_those_of_the_pipeline() -> None:
     assert dict(context(lr=0.1, epochs=3).over({"lr": 0.2})) == {"lr": 0.2, "epochs": 3}
 
 
+@pytest.mark.parametrize("given", ["other", secret("other")], ids=["plain", "marked"])
+def test_what_takes_the_place_of_a_secret_is_one(given: object) -> None:
+    """`flowyml run --param value=...` cannot mark it again."""
+    values = context(value=secret("first"), plain=1).over({"value": given, "plain": 2})
+
+    assert (values["value"], values.secrets) == ("other", ("other",))
+    assert values.public == {"plain": 2}
+
+
 def test_every_value_can_be_recorded() -> None:
     """What has no JSON form is recorded as text where that is harmless, else by its kind."""
     values = {"a": (1, None), "b": float("nan"), "c": Path("x/y"), "d": Login("hidden")}

@@ -146,15 +146,20 @@ def test_a_pipeline_in_memory_cannot_run_apart(project: Project) -> None:
     assert not project.metadata_path.exists()
 
 
-def test_a_secret_parameter_cannot_be_handed_over() -> None:
+@pytest.mark.parametrize(
+    ("name", "own"),
+    [("api_key", "'own'"), ("value", "flowyml.secret('own')")],
+    ids=["named", "marked"],
+)
+def test_a_secret_parameter_cannot_be_handed_over(
+    write_file: WriteFile, name: str, own: str
+) -> None:
     """A secret given for one run is written down nowhere, so no process could know it."""
-    with pytest.raises(PipelineError, match="parameter 'api_key' of this run cannot be handed"):
-        run({"count": 1, "api_key": "k"}, file="secret.py")
+    flow = FLOW.replace("count: int", f"count: int, {name}: str")
+    write_file("secret.py", flow.replace("context(", f"context({name}={own}, "))
 
-
-@pytest.fixture(autouse=True)
-def _secret(write_file: WriteFile) -> None:
-    write_file("secret.py", FLOW.replace("count: int", "count: int, api_key: str = ''"))
+    with pytest.raises(PipelineError, match=f"parameter '{name}' of this run cannot be handed"):
+        run({"count": 1, name: "other"}, file="secret.py")
 
 
 def test_the_worker_answers_on_standard_output_alone(metadata: MetadataStore) -> None:

@@ -17,6 +17,7 @@ from flowyml.pipelines.finding import find_pipeline
 from flowyml.pipelines.resume import resume
 from flowyml.plugins import discovery
 from flowyml.records import RunStatus
+from flowyml.stacks.hooks import LifecycleWarning
 from flowyml.stacks.project import Project
 
 SECRETS = ("tr@cker pass", "AbCd+/9=", "c0ntext-k€y", "n4med-key", "l0gin")
@@ -54,6 +55,25 @@ class Tracker(ExperimentTracker):
         refuse(self)
 """
 
+GOSSIP = """
+
+@define(slots=False)
+class Gossip(ExperimentTracker):
+    password: str = field(repr=False)
+
+    @hookimpl
+    def run_started(self, run):
+        refuse_quietly(self)
+
+    @hookimpl
+    def step_finished(self, run, step, status):
+        refuse_quietly(self)
+
+
+def refuse_quietly(self):
+    raise ValueError([self.password, os.environ["CONTEXT_KEY"], os.environ["NAMED_KEY"]])
+"""
+
 CONFIG = """
 stacks:
   echo:
@@ -88,8 +108,8 @@ def echo(
     site = Site(project.folder / "site-packages")
     site.install(
         "echo",
-        "[flowyml.experiment_tracker]\necho = echo_tracker:Tracker\n",
-        {"echo_tracker": ECHO},
+        "[flowyml.experiment_tracker]\necho = echo_tracker:Tracker\ngossip = echo_tracker:Gossip\n",
+        {"echo_tracker": ECHO + GOSSIP},
     )
     monkeypatch.syspath_prepend(str(site.folder))
     monkeypatch.setenv("CONTEXT_KEY", SECRETS[2])
@@ -167,3 +187,26 @@ def test_no_secret_is_recorded_by_a_step_in_a_process_of_its_own(
     assert result.status is RunStatus.FAILED
     assert "401: ***" in _recorded(project)
     assert _read_in(_recorded(project) + str(result)) == []
+
+
+@pytest.mark.usefixtures("echo")
+def test_no_secret_is_in_what_is_said_of_a_watcher_that_fails(
+    project: Project, write_file: WriteFile
+) -> None:
+    """Neither those of its component nor those of the run's context."""
+    write_file(
+        "flowyml.yaml",
+        'plugins:\n  experiment_tracker: { type: gossip, password: "tr@cker pass" }\n',
+    )
+
+    with pytest.warns(LifecycleWarning) as warned:
+        run = find_pipeline("flow.py", project).run()
+    with pytest.warns(LifecycleWarning) as warned_again:
+        resume(run.run_id, parameters={"value": SECRETS[2], "api_key": SECRETS[3]})
+
+    told = [str(each.message) for each in (*warned, *warned_again)]
+    said = [message.partition("tracker: ")[2] for message in told]
+    assert said == [
+        f"{hook} failed: ValueError: ['***', '***', '***']"
+        for hook in ("run_started", "step_finished", "run_started")
+    ]

@@ -95,9 +95,14 @@ class Context(Mapping[str, Any]):
         return f"context({', '.join(shown)})"
 
     def over(self, others: Mapping[str, Any]) -> Context:
-        """Return a context in which other values take the place of those of the same name."""
+        """Return a context in which other values take the place of those of the same name.
+
+        What takes the place of a secret is one, whoever gives it.
+        """
         raw = others.given if isinstance(others, Context) else others
-        return Context({**self.given, **raw})
+        marked = {name for name, value in self.given.items() if isinstance(value, Secret)}
+        kept = {name: secret(reveal(raw[name])) for name in marked.intersection(raw)}
+        return Context({**self.given, **raw, **kept})
 
     @property
     def public(self) -> dict[str, Any]:

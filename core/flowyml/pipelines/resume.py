@@ -10,7 +10,7 @@ from flowyml.errors import PipelineError
 from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import RunRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.pipelines.context import Context, recordable
+from flowyml.pipelines.context import Context, recordable, secret
 from flowyml.pipelines.finding import find_reference
 from flowyml.pipelines.graph import Graph
 from flowyml.pipelines.pipeline import Pipeline
@@ -72,11 +72,12 @@ def _go_on(
     unfinished = {
         step.name for step in metadata.steps(record.run_id) if step.status not in FINISHED
     }
-    graph, context = Graph({}, {}), Context(parameters or {})
+    graph, context = Graph({}, {}), _as_left_out(parameters or {}, record)
     if unfinished:  # a run that only has debts pays them without its pipeline
         pipeline = pipeline or _found(record, project)
         context = context_of(pipeline, record).over(parameters or {})
         graph = pipeline.graph(context)
+    stack = stack.keeping(context.secrets)
     run = RunInfo(record.run_id, record.pipeline, record.stack, record.started_at)
     undertaking = Undertaking(
         project, stack, Router(stack), run, record.reference, graph, context, parameters or {}
@@ -92,6 +93,13 @@ def _go_on(
         return undertaking.proceed(metadata, executor, lease, finished)
     finally:
         executor.close()
+
+
+def _as_left_out(parameters: Mapping[str, Any], record: RunRecord) -> Context:
+    """Return given values as a context: what the run's record leaves out is a secret there."""
+    told = {name: value for name, value in parameters.items() if name in record.parameters}
+    kept = {name: secret(value) for name, value in parameters.items() if name not in told}
+    return Context({**told, **kept})
 
 
 def context_of(pipeline: Pipeline, record: RunRecord) -> Context:

@@ -56,6 +56,7 @@ def start_run(
     graph = pipeline.graph(parameters)
     given, context = dict(parameters or {}), pipeline.context.over(parameters or {})
     check_parameters(pipeline, graph, given)
+    stack = stack.keeping(context.secrets)
     router = Router(stack)
     if errors := plan_graph(pipeline.name, graph, context, stack, router).errors:
         raise ConfigurationError(*errors)
@@ -133,7 +134,8 @@ class Undertaking:
                 "assign it to a name at the top level of a Python file"
             )
             raise PipelineError(message)
-        for name, value in self.given.items():
+        for name in self.given:
+            value = self.context.given[name]
             if is_secret(name, value) or recordable(value) != value:
                 message = (
                     f"the parameter {name!r} of this run cannot be handed to another process "

@@ -103,7 +103,8 @@ def _workplace(task: StepTask, project: Project, metadata: MetadataStore) -> Wor
         raise PipelineError(message)
     # What dispatches steps may need what only the machine has that dispatched this one.
     leaving_out = ("orchestrator",) if task.records is not None else ()
-    stack = Configuration.read(project).build(task.stack, leaving_out=leaving_out)
+    built = Configuration.read(project).build(task.stack, leaving_out=leaving_out)
+    stack = built.keeping(context.secrets)
     run = RunInfo(record.run_id, record.pipeline, record.stack, record.started_at)
     courier = Courier(stack, metadata, run, Router(stack), secrets=context.secrets)
     return Workplace(run, graph, context, stack, metadata, courier, ends_with_step=True)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 import attrs
 import pluggy
@@ -53,17 +53,24 @@ class Hooks:
         manager: Its plugin manager, with a seat for every component.
         seats: The seats by the names of the components.
         extensions: Names of the extensions.
+        further: Secrets besides those of the components, such as those of a run's context.
     """
 
     _manager: pluggy.PluginManager
     _seats: Mapping[str, Seat]
     _extensions: frozenset[str]
+    _further: frozenset[str] = field(default=frozenset(), repr=False)
     _callers: dict[tuple[str, str], pluggy.HookCaller] = field(factory=dict, init=False)
     _secrets: frozenset[str] = field(init=False, repr=False)
 
     @_secrets.default
     def _kept(self) -> frozenset[str]:
-        return frozenset(secret for seat in self._seats.values() for secret in seat.secrets)
+        own = (secret for seat in self._seats.values() for secret in seat.secrets)
+        return self._further.union(own)
+
+    def keeping(self, secrets: Iterable[str]) -> Self:
+        """Return the same hooks, which keep further secrets out of what they say."""
+        return attrs.evolve(self, further=self._further.union(secrets))
 
     # ─── artifact stores ────────────────────────────────────────────────────────────────────────
 

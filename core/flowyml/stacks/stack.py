@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, cast
+from collections.abc import Iterable, Mapping
+from typing import Final, Self, cast
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from flowyml.errors import ConfigurationError, Location
 from flowyml.plugins.components import ArtifactStore, Component
@@ -56,6 +56,10 @@ class Stack:
         return tuple(
             name for name in self.components if name == role or name.startswith(f"{role}.")
         )
+
+    def keeping(self, secrets: Iterable[str]) -> Self:
+        """Return the same stack, for a run whose secrets its hooks have to keep as well."""
+        return evolve(self, hooks=self.hooks.keeping(secrets))
 
     def preflight(self) -> None:
         """Check cheaply, before a run starts, that every component can do its work.
