@@ -114,6 +114,8 @@ def next_command(delivery: DeliveryRecord) -> str | None:
 def _advice(result: RunResult) -> str | None:
     owed = sum(delivery.is_debt for delivery in result.deliveries)
     resume = f"`flowyml resume {result.run_id}`"
+    if result.status is RunStatus.INCOMPLETE and not owed:
+        return f"{resume} runs the steps that were skipped: what they take is stored by now"
     if result.status is RunStatus.INCOMPLETE:
         said = "1 delivery is" if owed == 1 else f"{owed} deliveries are"
         return f"{said} owed; {resume} tries again, when what it says above is put right"

@@ -27,7 +27,8 @@ __all__ = ["Coordinator"]
 class Coordinator:
     """Runs the steps of one run.
 
-    A step that failed takes those downstream of it along; the others go on. A single step that is
+    A step that failed takes those downstream of it along, and so does one whose output is neither
+    at hand nor stored yet; the others go on. A single step that is
     ready while nothing runs is executed in this thread, for there is nobody to wait for.
 
     Attributes:
@@ -143,16 +144,17 @@ class Coordinator:
         downstream = self.workplace.graph.nodes[outcome.step].downstream
         for name in downstream:
             if outcome.status in {StepStatus.FAILED, StepStatus.SKIPPED}:
-                self._skip(name, outcome)
+                self._skip(name, f"step {outcome.step!r} {outcome.status}")
+            elif outcome.status is StepStatus.PENDING and self.workplace.lacks(name, outcome.step):
+                self._skip(name, f"what step {outcome.step!r} made for it is not stored yet")
             elif name in self._missing:
                 self._missing[name] -= 1
                 if not self._missing[name]:
                     self._ready.append(name)
 
-    def _skip(self, name: str, because: StepOutcome) -> None:
+    def _skip(self, name: str, note: str) -> None:
         if name in self.outcomes or name not in self._missing:
             return
-        note = f"step {because.step!r} {because.status}"
         self.workplace.metadata.set_step_status(
             self.workplace.run.run_id, name, StepStatus.SKIPPED, note=note
         )

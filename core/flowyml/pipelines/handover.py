@@ -39,6 +39,11 @@ class Handover:
                 self._made[output] = made
                 self._waiting[output] = takers
 
+    def holds(self, output: str) -> bool:
+        """Whether an output is kept for some step."""
+        with self._lock:
+            return output in self._made
+
     def take(self, output: str) -> Made | None:
         """Return an output to one of its steps; None where it was not made in this process."""
         with self._lock:

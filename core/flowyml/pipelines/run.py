@@ -234,7 +234,8 @@ class Undertaking:
             for outcome in coordinator.outcomes.values()
             if outcome.status is StepStatus.FAILED
         ]
-        owing = bool(metadata.debts(run_id))
+        skipped = any(each.status is StepStatus.SKIPPED for each in coordinator.outcomes.values())
+        owing = skipped or bool(metadata.debts(run_id))
         error = _error(workplace, failed[0].step, failed[0].error) if failed else None
         status = RunStatus.FAILED if failed else RunStatus.DONE
         status = RunStatus.INCOMPLETE if owing and not failed else status

@@ -15,6 +15,7 @@ from flowyml.pipelines.handover import Handover, Made
 from flowyml.records import RunInfo
 from flowyml.routing.collect import Reader, output_artifacts
 from flowyml.routing.deliver import Courier
+from flowyml.routing.router import STORE
 from flowyml.stacks.stack import Stack
 
 __all__ = ["Supplies", "Workplace"]
@@ -90,6 +91,25 @@ class Workplace:
         inputs = self.graph.nodes[step].inputs
         for output in {taken.name for taken in inputs if taken.kind == "output"}:
             self.handover.take(output)
+
+    def lacks(self, step: str, producer: str) -> bool:
+        """Whether a step takes what another made, and that is neither at hand nor stored."""
+        sources = self.graph.producers
+        taken = {
+            each.name
+            for each in self.graph.nodes[step].inputs
+            if each.kind == "output" and sources[each.name] == producer
+        }
+        owed = {
+            debt.output
+            for debt in self.metadata.debts(self.run.run_id)
+            if debt.step == producer and debt.hook == STORE
+        }
+        return any(
+            output in {place, place.partition(".")[0]} and not self.handover.holds(output)
+            for output in taken
+            for place in owed
+        )
 
     def _loaded(self, output: str) -> Made:
         artifacts = self.artifacts(output)
