@@ -75,6 +75,23 @@ def test_every_way_of_naming_an_artifact_finds_it(
     assert f"{artifact.run_id}/{artifact.output}" == found
 
 
+def test_an_output_of_a_step_is_found_behind_runs_that_have_it_not(store: MetadataStore) -> None:
+    """Five runs are looked through; for an older one, the message tells what to write."""
+    for number in range(5):
+        store.add_run(a_run(f"b-{number}"))
+        store.add_artifact(an_artifact("other", run_id=f"b-{number}"), [])
+        if number == 3:
+            assert store.find_artifact("train.model").run_id == "ab-1"
+
+    with pytest.raises(NotFoundError) as raised:
+        store.find_artifact("train.model")
+
+    said = str(raised.value)
+    assert "where the 5 newest runs with a step 'train' were looked through;" in said
+    assert "RUN/output" in said
+    assert store.find_artifact("ab-1:train.model").run_id == "ab-1"
+
+
 def test_the_newest_of_one_uri_is_meant(store: MetadataStore) -> None:
     """A path that a rule lets runs overwrite belongs to the last of them."""
     uri = "file:///artifacts/latest"

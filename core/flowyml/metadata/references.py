@@ -26,7 +26,10 @@ RUN: Final = "run:"
 """May stand before the id of a run, to say that it is one."""
 
 PLACES: Final = 5
-"""How many runs a step is looked for in, the newest first, where no run is named."""
+"""How many runs with a step are looked through for an output, where no run is named.
+
+That takes no index which every artifact would have to be written to; docs/cli.md says so.
+"""
 
 # The plus sign: a few rows of the run, not the whole table in the order of its ids.
 FIRST_OF_STEP: Final = "SELECT min(+id) FROM artifacts WHERE run_id = ? AND step = ?"
@@ -124,6 +127,11 @@ class References:
             last = self.artifacts.newest_where("step = ? AND id < ?", (step, first))
         return None
 
+    def _step_of(self, reference: str) -> str | None:
+        """Return the step that a reference names, if any run has stored something of it."""
+        steps = (step for step, _ in _places(reference))
+        return next((step for step in steps if self.artifacts.newest(step=step, limit=1)), None)
+
     def _by_digest(self, reference: str) -> ArtifactRecord | None:
         digits = reference.removeprefix(DIGEST).lower()
         shortest = 1 if reference.startswith(DIGEST) else SHORTEST
@@ -168,11 +176,13 @@ class References:
         known |= {f"{artifact.step}.{artifact.output}" for artifact in recent}
         close = difflib.get_close_matches(reference.removeprefix(RUN), sorted(known), n=3)
         meant = f"did you mean {' or '.join(close)}? " if close else ""
-        missing = f"no artifact {reference!r}"
+        missing = f"no artifact {reference!r} in {path}"
         if run_id:
-            missing = f"the run {run_id!r} stored no output {place!r}"
+            missing = f"the run {run_id!r} stored no output {place!r} in {path}"
+        elif step := self._step_of(reference):
+            missing += f", where the {PLACES} newest runs with a step {step!r} were looked through"
         return (
-            f"{missing} in {path}; {meant}an artifact is named by its id, its URI, "
+            f"{missing}; {meant}an artifact is named by its id, its URI, "
             "RUN/output, its name, step.output or its digest, and `flowyml artifact list` shows "
             "the newest"
         )
