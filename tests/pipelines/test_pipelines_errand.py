@@ -118,6 +118,41 @@ def test_a_pipeline_that_cannot_be_loaded_is_the_outcome(task: StepTask, do: Do)
     assert outcome.records["step"]["status"] == "failed"
 
 
+PACKAGED = """
+    from dataclasses import dataclass
+
+    from flowyml import Pipeline, step
+    from .inner import answer
+
+    @dataclass
+    class Sum:
+        number: int
+
+    @step
+    def train() -> Sum:
+        return Sum(answer())
+
+    pipeline = Pipeline("far").add_step(train)
+"""
+
+
+@pytest.mark.parametrize("reference", ["flow.py:pipeline", "{package}.flow:pipeline"])
+def test_a_folder_that_is_a_package_keeps_its_name(
+    task: StepTask, do: Do, project: Project, write_file: WriteFile, reference: str
+) -> None:
+    """Its name is part of what its classes are called, and by that they are found here again."""
+    package = project.folder.name
+    for name, text in (("__init__", ""), ("inner", "def answer(): return 42"), ("flow", PACKAGED)):
+        write_file(f"{name}.py", text)
+
+    outcome = do(attrs.evolve(task, pipeline=reference.format(package=package)))
+
+    assert (outcome.status, outcome.error) == (StepStatus.DONE, None)
+    assert outcome.records is not None
+    (stored,) = outcome.records["artifacts"]
+    assert stored["manifest"]["python_type"] == f"{package}.flow:Sum"
+
+
 def test_another_format_is_refused(task: StepTask, do: Do, monkeypatch: pytest.MonkeyPatch) -> None:
     """The image has another FlowyML than this machine."""
     monkeypatch.setattr(errands, "FORMAT", 99)

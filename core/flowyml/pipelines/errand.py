@@ -49,9 +49,12 @@ def _do(archive: Path, scratch: Path) -> tuple[StepOutcome, bool]:
         head = _unpack(archive, scratch)
         step = head["task"]["step"]
         _check(head)
-        task = _task(head["task"], scratch / "project")
-        os.chdir(task.project)
-        sys.path[:0] = [str(scratch / "project" / path) for path in head["paths"]]
+        project = _under_its_name(scratch, head)
+        task = _task(head["task"], project)
+        os.chdir(project)
+        sys.path[:0] = [str(project / path) for path in head["paths"]]
+        if (project / "__init__.py").exists():
+            sys.path.append(str(project.parent))
         return run_task(task)
     except FlowyMLError as error:
         return StepOutcome(step, StepStatus.FAILED, str(error)), True
@@ -65,6 +68,13 @@ def _unpack(archive: Path, scratch: Path) -> Mapping[str, Any]:
     (scratch / "project").mkdir(exist_ok=True)
     head: dict[str, Any] = json.loads((scratch / "errand.json").read_text(encoding="utf-8"))
     return head
+
+
+def _under_its_name(scratch: Path, head: Mapping[str, Any]) -> Path:
+    """Give the project's folder its own name back, which is in that of its modules' classes."""
+    project = scratch / "there" / (head.get("folder") or "project")
+    project.parent.mkdir()
+    return (scratch / "project").rename(project)
 
 
 def _check(head: Mapping[str, Any]) -> None:

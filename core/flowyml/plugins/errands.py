@@ -94,6 +94,7 @@ def pack_errand(task: StepTask, *, include: Sequence[str] = ()) -> bytes:
         "format": FORMAT,
         "flowyml": __version__,
         "task": attrs.asdict(there),
+        "folder": folder.name,
         "paths": list(_import_paths(folder)),
     }
     return _archive(head, files)
