@@ -7,7 +7,6 @@ and on the way out.
 
 from __future__ import annotations
 
-import atexit
 import json
 import os
 import shutil
@@ -22,6 +21,7 @@ from attrs import frozen
 from flowyml.errors import FlowyMLError, SerializationError
 from flowyml.serialization.contract import RefusedError, Write
 from flowyml.storage.files import FileSink, FileSource
+from flowyml.storage.scratch import scratch_home
 
 __all__ = ["PathFiles"]
 
@@ -115,8 +115,7 @@ def _write(sink: FileSink, path: Path, index: dict[str, Any]) -> None:
 
 
 def _restore(source: FileSource, index: dict[str, Any]) -> Path:
-    home = Path(tempfile.mkdtemp(prefix="flowyml-"))
-    atexit.register(shutil.rmtree, home, ignore_errors=True)
+    home = Path(tempfile.mkdtemp(dir=scratch_home()))
     root = home / _below(index["name"])
     if index["kind"] == "file":
         _copy(source, f"{BELOW}/{index['name']}", root, executable=bool(index["executable"]))

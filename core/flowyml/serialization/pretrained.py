@@ -12,6 +12,7 @@ from flowyml.errors import SerializationError
 from flowyml.serialization.classes import resolve
 from flowyml.serialization.contract import Write
 from flowyml.storage.files import FileSink, FileSource
+from flowyml.storage.scratch import scratch_home
 
 __all__ = ["Pretrained", "PretrainedModel"]
 
@@ -33,7 +34,7 @@ class Pretrained:
     def read(self, source: FileSource, *, trusted: bool) -> object:
         """Let the class that was stored read its folder; nothing is fetched from a hub."""
         cls = _class(source.manifest.python_type, trusted=trusted)
-        with tempfile.TemporaryDirectory(prefix="flowyml-") as folder:
+        with tempfile.TemporaryDirectory(dir=scratch_home()) as folder:
             _link(source, Path(folder))
             try:
                 return self._load(cls, folder)

@@ -26,6 +26,7 @@ from flowyml.errors import DeliveryError, IntegrityError
 from flowyml.records import Manifest, StoredFile
 from flowyml.storage.files import FileSource
 from flowyml.storage.hashing import HashingWriter
+from flowyml.storage.scratch import scratch_home
 from flowyml_aws.images import FRAMEWORKS
 from flowyml_aws.storage import S3ArtifactStore
 
@@ -97,7 +98,7 @@ def make_bundle(store: S3ArtifactStore, uri: str, digest: str, *, framework: str
     _check(source.manifest, uri, digest)
     name, folder = _split(bundle_uri(uri, digest))
     bucket = store.bucket_of(*folder)
-    with tempfile.TemporaryDirectory(prefix="flowyml-") as local:
+    with tempfile.TemporaryDirectory(dir=scratch_home()) as local:
         path = Path(local) / "model.tar.gz"
         size, sha256 = _write(path, source, framework)
         try:
