@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from datetime import datetime
 from enum import StrEnum
+from functools import cached_property
 from typing import Any, Final, Literal
 
 from attrs import field, frozen
@@ -191,7 +192,7 @@ class Manifest:
     format_version: int = 1
     generation: str = ""
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Digest of all that decides what a reader gets: the files and how they are read."""
         lines = [f"{self.serializer} {self.serializer_version}", self.python_type]

@@ -34,6 +34,9 @@ class FolderSink:
         with self._place(name).open("xb") as file:
             yield file
 
+    def put(self, name: str, content: bytes) -> None:
+        self._place(name).write_bytes(content)
+
     def add(self, name: str, path: Path) -> None:
         self._place(name).write_bytes(path.read_bytes())
 

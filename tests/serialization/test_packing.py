@@ -305,6 +305,8 @@ USE_LAB = """
         def open(self, name):
             yield (file := io.BytesIO())
             files[name] = file.getvalue()
+        def put(self, name, content):
+            files[name] = content
     packed = pack(lab.Special("hi"), type_name="r", name="r", producer=None, key=None)
     packed.write(Sink())
     source = SimpleNamespace(manifest=packed.manifest, open=lambda name: io.BytesIO(files[name]))

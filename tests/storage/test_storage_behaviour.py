@@ -87,6 +87,17 @@ class TestStoring:
         stored = folders.store(StoreRequest("big", DRAFT, write), key=None)
         assert contents(folders.load(stored.uri)) == {"big": content}
 
+    @pytest.mark.parametrize("size", [0, 14, 3_000_000])
+    def test_content_in_memory_is_put(self, folders: ArtifactFolders, size: int) -> None:
+        """Whatever its length."""
+        content = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+        request = StoreRequest("put", DRAFT, lambda sink: sink.put("below/one", content))
+
+        stored = folders.store(request, key=None)
+
+        assert contents(folders.load(stored.uri)) == {"below/one": content}
+        assert stored.manifest.size == size
+
     def test_a_file_from_elsewhere_is_taken(self, folders: ArtifactFolders, tmp_path: Path) -> None:
         """It stays where it was."""
         outside = tmp_path / "outside.bin"
@@ -260,8 +271,20 @@ class TestFailures:
                 with sink.open("x"):
                     pass
 
-        with pytest.raises(SerializationError, match="written twice"):
-            folders.store(StoreRequest("p", DRAFT, twice), key=None)
+        def put_again(sink: FileSink) -> None:
+            with sink.open("x"):
+                pass
+            sink.put("x", b"")
+
+        def put_below(sink: FileSink) -> None:
+            sink.put("a", b"")
+            sink.put("a/b", b"")
+
+        for write in (twice, put_again):
+            with pytest.raises(SerializationError, match="written twice"):
+                folders.store(StoreRequest("p", DRAFT, write), key=None)
+        with pytest.raises(SerializationError, match="another file's"):
+            folders.store(StoreRequest("p", DRAFT, put_below), key=None)
         for names in (("a", "a/b"), ("a/b", "a"), ("a", "a/b/c")):
             with pytest.raises(SerializationError, match="another file's"):
                 put(folders, files=dict.fromkeys(names, b""))

@@ -129,6 +129,7 @@ def test_files_of_every_kind_are_filtered(folders: ArtifactFolders, tmp_path: Pa
     outside.write_bytes(b"one")
 
     def write(sink: FileSink) -> None:
+        sink.put("put", b"three")
         sink.add("added", outside)
         with sink.reserve("folder") as path:
             path.mkdir()
@@ -137,7 +138,7 @@ def test_files_of_every_kind_are_filtered(folders: ArtifactFolders, tmp_path: Pa
     request = a_request()
     request = StoreRequest("p", request.manifest, write, filters=[GZIP])
     source = unfiltered(folders.load(folders.store(request, key="k").uri), "gzip", gunzip)
-    assert contents(source) == {"added": b"one", "folder/x": b"two"}
+    assert contents(source) == {"added": b"one", "folder/x": b"two", "put": b"three"}
     assert outside.read_bytes() == b"one"
 
 

@@ -157,8 +157,7 @@ def _class(library: Any, source: FileSource, base: type) -> Any:
 
 
 def _write_facts(sink: FileSink, facts: dict[str, Any]) -> None:
-    with sink.open(FACTS) as file:
-        file.write(json.dumps(encode(facts)).encode())
+    sink.put(FACTS, json.dumps(encode(facts)).encode())
 
 
 def _read_facts(source: FileSource) -> dict[str, Any]:

@@ -37,8 +37,7 @@ class Onnx:
         return lambda sink: self._write(sink, value)
 
     def _write(self, sink: FileSink, model: Any) -> None:
-        with sink.open(self.FILE) as file:
-            file.write(model.SerializeToString(deterministic=True))
+        sink.put(self.FILE, model.SerializeToString(deterministic=True))
 
     def read(self, source: FileSource, *, trusted: bool) -> object:
         """Parse it; nothing outside of the file is read."""

@@ -114,6 +114,9 @@ class _PartSink:
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
         return self.whole.open(self.folder + name)
 
+    def put(self, name: str, content: bytes) -> None:
+        self.whole.put(self.folder + name, content)
+
     def add(self, name: str, path: Path) -> None:
         self.whole.add(self.folder + name, path)
 

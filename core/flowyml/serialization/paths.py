@@ -105,8 +105,7 @@ def _note(found: dict[str, Any], root: Path, entry: Path) -> None:
 
 
 def _write(sink: FileSink, path: Path, index: dict[str, Any]) -> None:
-    with sink.open(INDEX) as file:
-        file.write(json.dumps(index, ensure_ascii=True).encode())
+    sink.put(INDEX, json.dumps(index, ensure_ascii=True).encode())
     if index["kind"] == "file":
         sink.add(f"{BELOW}/{index['name']}", path)
     else:

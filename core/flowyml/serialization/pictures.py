@@ -66,9 +66,8 @@ class Image:
         return lambda sink: self._write(sink, file.getvalue(), info)
 
     def _write(self, sink: FileSink, picture: bytes, info: bytes) -> None:
-        for name, content in ((self.FILE, picture), (INFO, info)):
-            with sink.open(name) as file:
-                file.write(content)
+        sink.put(self.FILE, picture)
+        sink.put(INFO, info)
 
     def read(self, source: FileSource, *, trusted: bool) -> object:
         """Decode it as PNG and nothing else; PIL refuses a decompression bomb."""

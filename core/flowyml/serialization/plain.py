@@ -40,7 +40,7 @@ class Json:
         return lambda sink: self._write(sink, content, parts)
 
     def _write(self, sink: FileSink, content: bytes, parts: PartWriter) -> None:
-        _write(sink, self.FILE, content)
+        sink.put(self.FILE, content)
         parts.write(sink)
 
     def read(self, source: FileSource, *, trusted: bool) -> object:
@@ -104,7 +104,7 @@ class Text:
         except UnicodeEncodeError as cause:
             message = f"the text has a lone surrogate at position {cause.start}"
             raise SerializationError(message) from cause
-        return lambda sink: _write(sink, self.FILE, content)
+        return lambda sink: sink.put(self.FILE, content)
 
     def read(self, source: FileSource, *, trusted: bool) -> object:
         """Decode."""
@@ -131,17 +131,12 @@ class Bytes:
         if type(value) is not bytes:
             message = f"bytes holds bytes, not a {type(value).__qualname__}"
             raise SerializationError(message)
-        return lambda sink: _write(sink, self.FILE, value)
+        return lambda sink: sink.put(self.FILE, value)
 
     def read(self, source: FileSource, *, trusted: bool) -> object:
         """Read."""
         del trusted
         return _read(source, self.FILE)
-
-
-def _write(sink: FileSink, name: str, content: bytes) -> None:
-    with sink.open(name) as file:
-        file.write(content)
 
 
 def _read(source: FileSource, name: str) -> bytes:

@@ -34,8 +34,7 @@ class Skops:
         return lambda sink: self._write(sink, value)
 
     def _write(self, sink: FileSink, value: object) -> None:
-        with sink.open(self.FILE) as file:
-            file.write(_skops().dumps(value))
+        sink.put(self.FILE, _skops().dumps(value))
 
     def read(self, source: FileSource, *, trusted: bool) -> object:
         """Let skops list what it does not trust, and refuse it or, if told so, trust it."""

@@ -50,8 +50,7 @@ class TableCsv:
         return lambda sink: self._write(sink, value, kind, table)
 
     def _write(self, sink: FileSink, value: object, kind: TableKind, table: Any) -> None:
-        with sink.open(SCHEMA) as file:
-            file.write(table.schema.serialize().to_pybytes())
+        sink.put(SCHEMA, table.schema.serialize().to_pybytes())
         with sink.reserve(self.FILE) as path:
             self._write_table(table, path)
             if found := self._difference(value, kind, path, table.schema):

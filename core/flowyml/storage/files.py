@@ -25,6 +25,9 @@ class FileSink(Protocol):
     def open(self, name: str) -> AbstractContextManager[BinaryIO]:
         """Open one new data file for writing; leaving the block normally completes it."""
 
+    def put(self, name: str, content: bytes) -> None:
+        """Write one new data file whose content is in memory already."""
+
     def add(self, name: str, path: Path) -> None:
         """Copy an existing file, in pieces of bounded size."""
 

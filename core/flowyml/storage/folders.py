@@ -35,7 +35,7 @@ from flowyml.storage.committed import Committed, data_names, read_committed
 from flowyml.storage.disks import DiskBucket
 from flowyml.storage.files import StoreRequest
 from flowyml.storage.filters import EncodedSource
-from flowyml.storage.hashing import write_whole
+from flowyml.storage.hashing import write_new
 from flowyml.storage.intents import note, sweep
 from flowyml.storage.listing import committed_paths
 from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
@@ -349,11 +349,7 @@ class LocalFolders(ArtifactFolders):
         request: StoreRequest,
         going: Transfer,
     ) -> Manifest:
-        file = os.open(f"{folder}/{MANIFEST_NAME}", os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o666)
-        try:
-            write_whole(file, memoryview(manifest_bytes(manifest)))
-        finally:
-            os.close(file)
+        write_new(f"{folder}/{MANIFEST_NAME}", manifest_bytes(manifest))
         if self.bucket.publish(folder, path):
             return manifest
         return super()._commit(path, manifest, folder, sink, request, going)

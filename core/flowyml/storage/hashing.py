@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
 
-__all__ = ["PIECE", "HashingWriter", "hash_file", "write_whole"]
+__all__ = ["PIECE", "HashingWriter", "hash_file", "write_new", "write_whole"]
 
 PIECE: Final = 2**20
 """Bytes that are read, hashed and written at once."""
@@ -28,6 +28,8 @@ _WORTH_A_THREAD = 2**18
 _LONG = 2**23
 
 _NO_FILE = -1
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 def _nobody(count: int) -> None:
@@ -57,8 +59,7 @@ class HashingWriter(io.RawIOBase):
         self._in_order = True
         self._thread: ThreadPoolExecutor | None = None
         self._file: int = _NO_FILE  # a writer that could not make its file is closed as well
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
-        self._file = os.open(path, flags, 0o666)
+        self._file = os.open(path, _NEW, 0o666)
 
     def writable(self) -> bool:
         """Return True."""
@@ -127,6 +128,15 @@ class HashingWriter(io.RawIOBase):
             return self._hashed, self._hash.hexdigest()
         with Path(self._path).open("rb", buffering=0) as file:
             return hash_file(file)
+
+
+def write_new(path: str, content: bytes) -> None:
+    """Make a file with this content; it must not exist."""
+    file = os.open(path, _NEW, 0o666)
+    try:
+        write_whole(file, memoryview(content))
+    finally:
+        os.close(file)
 
 
 def write_whole(file: int, view: memoryview) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import shutil
@@ -16,7 +17,7 @@ from attrs import define, field
 from flowyml.errors import DeliveryError, SerializationError
 from flowyml.records import StoredFile
 from flowyml.storage.files import StreamFilter
-from flowyml.storage.hashing import PIECE, HashingWriter, hash_file
+from flowyml.storage.hashing import PIECE, HashingWriter, hash_file, write_new
 from flowyml.storage.names import MANIFEST_NAME, check_names, fault_of_path
 
 __all__ = ["StagingSink"]
@@ -71,6 +72,20 @@ class StagingSink:
                 stream = layer.encode(stream)
                 streams.callback(stream.close)
             yield stream
+
+    def put(self, name: str, content: bytes) -> None:
+        """Write one new data file whose content is in memory already."""
+        if self.filters or len(content) > PIECE:
+            with self.open(name) as file:
+                file.write(content)
+            return
+        place = self._place(name)
+        try:
+            write_new(place, content)
+        except (FileExistsError, IsADirectoryError) as cause:
+            raise _both(name) from cause
+        self.told(len(content))
+        self._keep(name, place, len(content), hashlib.sha256(content).hexdigest())
 
     def add(self, name: str, path: Path) -> None:
         """Take an existing file."""

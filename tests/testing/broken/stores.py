@@ -86,6 +86,9 @@ class Sink:
     def open(self, name):
         return self.inner.open(self.names(name))
 
+    def put(self, name, content):
+        return self.inner.put(self.names(name), content)
+
 
 class OnlyStreams(Sound):
     def store_artifact(self, request, context):

@@ -36,9 +36,8 @@ class PromptFormat:
             raise SerializationError(message) from cause
 
         def write(sink: FileSink) -> None:
-            for name, content in ((TEXT, text), (FACTS, facts)):
-                with sink.open(name) as file:
-                    file.write(content)
+            sink.put(TEXT, text)
+            sink.put(FACTS, facts)
 
         return write
 
