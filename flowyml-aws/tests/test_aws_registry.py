@@ -127,7 +127,7 @@ class TestRegistering:
         registry.register_model(a_registration(store), a_context())
         other = a_registration(store, a_model(3.0), "run-2/model")
 
-        with pytest.raises(DeliveryError, match="give the model another version"):
+        with pytest.raises(DeliveryError, match="is another model already"):
             registry.register_model(other, a_context("key-2"))
         assert len(packages(registry)) == 1
 
@@ -156,7 +156,7 @@ class TestRegistering:
             ended = [future.result() for future in ending]
         (winner,) = [found for found in ended if isinstance(found, str)]
         (refused,) = [found for found in ended if isinstance(found, DeliveryError)]
-        assert "give the model another version" in str(refused)
+        assert "is another model already" in str(refused)
         assert not refused.transient
         assert [found.digest for found in registry.list_models("fraud_detector")] == [winner]
 

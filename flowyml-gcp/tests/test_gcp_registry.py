@@ -80,7 +80,7 @@ def test_a_version_that_is_taken_meanwhile_is_refused(
     vertex.state.meanwhile["UploadModel"] = lambda: other.register_model(
         registration("1.0.0"), delivery("one")
     )
-    with pytest.raises(DeliveryError, match="registered in Vertex AI already") as refused:
+    with pytest.raises(DeliveryError, match="is another model already") as refused:
         registry.register_model(registration("1.0.0", answer=7.0), delivery("two"))
     assert not refused.value.transient
 
@@ -131,7 +131,7 @@ def test_a_taken_version_with_other_content_is_refused(
 ) -> None:
     """Both digests are named, and nothing is replaced."""
     registry.register_model(registration("1.0.0"), delivery("one"))
-    with pytest.raises(DeliveryError, match=r"registered in Vertex AI already with sha256:.*other"):
+    with pytest.raises(DeliveryError, match=r"is another model already.*that one is sha256:"):
         registry.register_model(registration("1.0.0", answer=7.0), delivery("two"))
 
 

@@ -132,7 +132,7 @@ def test_the_same_model_as_the_same_version_is_one(
 def test_another_model_under_a_taken_version_is_refused(register: Register) -> None:
     """The message has both digests."""
     first, _ = register({"w": 1}, "1.0")
-    with pytest.raises(DeliveryError, match=f"version '1.0' in MLflow already.*{first.digest}"):
+    with pytest.raises(DeliveryError, match=f"is another model already.*{first.digest}"):
         register({"w": 2}, "1.0")
 
 

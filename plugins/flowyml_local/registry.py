@@ -14,6 +14,7 @@ from attrs import define, field
 
 from flowyml.errors import DeliveryError, FlowyMLError, NotFoundError
 from flowyml.plugins import ModelRegistry, hookimpl
+from flowyml.plugins.versions import unless_other
 from flowyml.records import (
     ApprovalStatus,
     Check,
@@ -149,15 +150,7 @@ def _existing(versions: Versions, registration: Registration, key: str) -> Model
     model = versions.by_key(key)
     if model is None and registration.version is not None:
         model = versions.exact(registration.name, registration.version)
-    if model is None or model.digest == registration.stored.digest:
-        return model
-    message = (
-        f"the version {model.version!r} of {model.name!r} is another model already, from the run "
-        f"{model.run_id}, and a version never changes. Leave `version` out of the Model, and the "
-        "registry counts, or give it another version; then run again "
-        f"(that one is {model.digest}, this one {registration.stored.digest})"
-    )
-    raise DeliveryError(message)
+    return model and unless_other(model, registration)
 
 
 def _own_folders() -> list[str]:

@@ -6,43 +6,40 @@ import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from flowyml.errors import DeliveryError, NotFoundError
-from flowyml.plugins import Component, ModelDeployer, hookimpl
+from flowyml.plugins import ModelDeployer, hookimpl
 from flowyml.records import Check, DeliveryContext, Deployment, ModelVersion
 from flowyml_aws.bundles import Bundle, make_bundle, verify_bundle
 from flowyml_aws.checks import looked_at
 from flowyml_aws.endpoints import Endpoint, Endpoints, status_of
-from flowyml_aws.faults import explained, is_missing, is_taken, is_transient
+from flowyml_aws.faults import explained, is_missing, is_taken
 from flowyml_aws.images import image_for
 from flowyml_aws.leftovers import ENDPOINT, sweep, tags_of
 from flowyml_aws.names import resource_name, tag_list, unique_name
-from flowyml_aws.neighbours import region_beside, store_beside
 from flowyml_aws.packages import registered_bundle
 from flowyml_aws.roles import look_at_role
-from flowyml_aws.sessions import Account
-from flowyml_aws.storage import S3ArtifactStore
+from flowyml_aws.sagemaker import SageMakerComponent
 from flowyml_aws.variants import DataCapture, Serverless, capture_config, production_variant
 
 __all__ = ["SageMakerEndpoint"]
 
 TYPE: Final = "sagemaker_endpoint"
+MOST_SWEPT: Final = 2
+"""How often model and configuration are made again that another deployment took away."""
+
 FACTS: Final = ("model", "version", "digest", "key")
 
 
 @define(slots=False)
-class SageMakerEndpoint(ModelDeployer):
+class SageMakerEndpoint(SageMakerComponent, ModelDeployer):
     """Serves models at SageMaker endpoints: a model and a configuration for each deployment.
 
     Attributes:
         role_arn: Role that SageMaker takes on to fetch image and model.
-        region: Region of the endpoints; None for the one that the stack's other components name,
-            else the one of the environment or the profile.
-        profile: Profile of ``~/.aws/config``; None for the one of the stack's S3 store.
-        endpoint_url: Address of the SageMaker API, where it is not AWS's own.
         runtime_endpoint_url: Address that answers predictions, where it is not AWS's own.
         instance_type: What a model runs on, unless its ``serving_config`` says otherwise.
         initial_instance_count: On how many of them.
@@ -56,16 +53,12 @@ class SageMakerEndpoint(ModelDeployer):
         tags: Tags of models, configurations and endpoints.
         wait_minutes: How long a deployment may take.
         poll_seconds: Most seconds between two looks at an endpoint that changes.
-        timeout: Seconds without an answer after which a call is tried again.
     """
 
     type: ClassVar[str] = TYPE
     reads_schemes: ClassVar[frozenset[str] | None] = frozenset({"s3"})
 
     role_arn: str
-    region: str | None = None
-    profile: str | None = None
-    endpoint_url: str | None = None
     runtime_endpoint_url: str | None = None
     instance_type: str = "ml.m5.large"
     initial_instance_count: int = 1
@@ -79,43 +72,12 @@ class SageMakerEndpoint(ModelDeployer):
     tags: dict[str, str] = field(factory=dict)
     wait_minutes: float = 30
     poll_seconds: float = 15
-    timeout: float = 60
-    _store: S3ArtifactStore | None = field(default=None, init=False, repr=False)
-
-    def beside(self, others: Sequence[Component]) -> Self:
-        """Take over region and profile, and the store that models are read from."""
-        store = store_beside(others)
-        profile = self.profile or (store.profile if store else None)
-        region = self.region or region_beside(others)
-        return evolve(self, region=region, profile=profile).reading(store)
-
-    def reading(self, store: S3ArtifactStore | None) -> Self:
-        """Read stored models through this store from now on."""
-        self._store = store
-        return self
-
-    @cached_property
-    def account(self) -> Account:
-        """Where the endpoints are and who asks."""
-        return Account(self.region, self.profile, self.endpoint_url, self.timeout)
-
-    @cached_property
-    def client(self) -> Any:
-        """The client for SageMaker; making it asks nobody."""
-        return self.account.client("sagemaker")
 
     @cached_property
     def runtime(self) -> Any:
         """The client that predictions are asked through."""
         address = self.runtime_endpoint_url or self.endpoint_url
         return self.account.client("sagemaker-runtime", endpoint_url=address)
-
-    @cached_property
-    def store(self) -> S3ArtifactStore:
-        """What reads stored models: the stack's S3 store, else one in the same account."""
-        if self._store is not None:
-            return self._store
-        return S3ArtifactStore("unnamed", region=self.region, profile=self.profile)
 
     @property
     def endpoints(self) -> Endpoints:
@@ -151,20 +113,24 @@ class SageMakerEndpoint(ModelDeployer):
     def _serving(
         self, model: ModelVersion, bundle: Bundle, endpoint: str, tags: dict[str, str]
     ) -> str:
-        """Let a model serve; return the name of its configuration."""
-        own = tag_list({**self.tags, ENDPOINT: endpoint})
-        for last in (False, False, True):
+        """Let a model serve; return the name of its configuration.
+
+        Another deployment to this endpoint sweeps what does not serve yet, so also this.
+        """
+        for _ in range(MOST_SWEPT):
             try:
-                name = self._make_model(model, bundle, endpoint, tags)
-                config = self._make_config(model, name, endpoint, tags)
-                self.endpoints.serve(resource_name(endpoint), config, own)
+                return self._put(model, bundle, endpoint, tags)
             except Exception as error:
-                # Another deployment to this endpoint sweeps what does not serve, so also this.
-                if last or not is_missing(error):
+                if not is_missing(error):
                     raise
-            else:
-                return config
-        raise AssertionError
+        return self._put(model, bundle, endpoint, tags)
+
+    def _put(self, model: ModelVersion, bundle: Bundle, endpoint: str, tags: dict[str, str]) -> str:
+        name = self._make_model(model, bundle, endpoint, tags)
+        config = self._make_config(model, name, endpoint, tags)
+        own = tag_list({**self.tags, ENDPOINT: endpoint})
+        self.endpoints.serve(resource_name(endpoint), config, own)
+        return config
 
     def _verified(self, model: ModelVersion) -> Bundle:
         """Return the bundle, read again and compared with what was registered."""
@@ -322,11 +288,6 @@ class SageMakerEndpoint(ModelDeployer):
                 raise NotFoundError(message) from error
             raise
         return _predictions(answer["Body"].read(), endpoint, len(instances))
-
-    @hookimpl
-    def is_transient(self, error: Exception) -> bool | None:
-        """Tell what passes by itself: throttling, lost connections, errors of the service."""
-        return is_transient(error)
 
     def diagnose(self) -> Sequence[Check]:
         """Look whether endpoints can be listed, and whether SageMaker may take on the role."""

@@ -7,23 +7,21 @@ from collections.abc import Mapping, Sequence
 from functools import cached_property
 from typing import Any, ClassVar, Final, Literal, Self
 
-from attrs import define, evolve, field
+from attrs import define, field
 
 from flowyml.errors import ConfigurationError, Problem
-from flowyml.plugins import Component, hookimpl
+from flowyml.plugins import Component
 from flowyml.plugins.errands import ANSWER, ARCHIVE, Errand
 from flowyml.plugins.remote import Job, RemoteOrchestrator
 from flowyml.records import Check
 from flowyml.storage.names import STAGING
 from flowyml_aws.buckets import S3Bucket
 from flowyml_aws.checks import looked_at
-from flowyml_aws.faults import code_of, explained, is_transient
+from flowyml_aws.faults import code_of, explained
 from flowyml_aws.images import job_image
 from flowyml_aws.names import tag_list
-from flowyml_aws.neighbours import region_beside, store_beside
 from flowyml_aws.roles import look_at_role
-from flowyml_aws.sessions import Account
-from flowyml_aws.storage import S3ArtifactStore
+from flowyml_aws.sagemaker import SageMakerComponent
 
 __all__ = ["SageMakerOrchestrator"]
 
@@ -45,16 +43,12 @@ LONGEST: Final = 5 * 86400
 
 
 @define(slots=False)
-class SageMakerOrchestrator(RemoteOrchestrator):
+class SageMakerOrchestrator(SageMakerComponent, RemoteOrchestrator):
     """Runs each step as a processing job of SageMaker.
 
     Attributes:
         role_arn: Role that the steps run as; that of the stack's ``sagemaker_endpoint`` where it is
             None.
-        region: Region of the jobs; None for the one that the stack's other components name, else
-            the one of the environment or the profile.
-        profile: Profile of ``~/.aws/config``; None for the one of the stack's S3 store.
-        endpoint_url: Address of the SageMaker API, where it is not AWS's own.
         staging_bucket: Bucket that errands go through (``s3://BUCKET/PREFIX``); the stack's ``s3``
             store where it is None.
         instance_type: What each job runs on.
@@ -64,15 +58,11 @@ class SageMakerOrchestrator(RemoteOrchestrator):
         security_group_ids: Their security groups.
         tags: Tags of the jobs.
         deadline: Seconds that a job may take; SageMaker ends it then as well.
-        timeout: Seconds without an answer after which a call is tried again.
     """
 
     type: ClassVar[str] = "sagemaker"
 
     role_arn: str | None = field(default=None, kw_only=True)
-    region: str | None = field(default=None, kw_only=True)
-    profile: str | None = field(default=None, kw_only=True)
-    endpoint_url: str | None = field(default=None, kw_only=True)
     staging_bucket: str | None = field(default=None, kw_only=True)
     instance_type: str = field(default="ml.m5.large", kw_only=True)
     volume_size_gb: int = field(default=30, kw_only=True)
@@ -80,30 +70,14 @@ class SageMakerOrchestrator(RemoteOrchestrator):
     subnets: list[str] = field(factory=list, kw_only=True)
     security_group_ids: list[str] = field(factory=list, kw_only=True)
     tags: dict[str, str] = field(factory=dict, kw_only=True)
-    timeout: float = field(default=60.0, kw_only=True)
 
     def beside(self, others: Sequence[Component]) -> Self:
         """Take over region, profile and role, and where errands go through."""
-        store = store_beside(others)
+        completed = super().beside(others)
         roles = (getattr(other, "role_arn", None) for other in others)
-        completed = evolve(
-            self,
-            region=self.region or region_beside(others),
-            profile=self.profile or (store.profile if store else None),
-            role_arn=self.role_arn or next((role for role in roles if role), None),
-        )
+        completed.role_arn = self.role_arn or next((role for role in roles if role), None)
         completed.knowing(others)
         return completed
-
-    @cached_property
-    def account(self) -> Account:
-        """Where the jobs are and who asks."""
-        return Account(self.region, self.profile, self.endpoint_url, self.timeout)
-
-    @cached_property
-    def client(self) -> Any:
-        """The client for SageMaker; making it asks nobody."""
-        return self.account.client("sagemaker")
 
     @cached_property
     def staging(self) -> S3Bucket:
@@ -112,19 +86,17 @@ class SageMakerOrchestrator(RemoteOrchestrator):
         Raises:
             ConfigurationError: Nobody says where.
         """
-        store = store_beside(self.neighbours)
         if self.staging_bucket:
             bucket, _, prefix = self.staging_bucket.removeprefix("s3://").partition("/")
-            store = store or S3ArtifactStore(bucket, region=self.region, profile=self.profile)
-            return store.bucket_of(bucket, prefix)
-        if store is None:
+            return self.store.bucket_of(bucket, prefix)
+        if self._neighbour is None:
             message = (
                 "the orchestrator sagemaker does not know where steps are sent through: the stack "
                 "has no `s3` store"
             )
             hint = "give the orchestrator `staging_bucket: s3://BUCKET`"
             raise ConfigurationError(Problem(message, hint=hint))
-        return store.objects
+        return self.store.objects
 
     @property
     def run_as(self) -> str:
@@ -169,11 +141,6 @@ class SageMakerOrchestrator(RemoteOrchestrator):
         with explained("listing the processing jobs of SageMaker"):
             self.client.list_processing_jobs(MaxResults=1)
         return f"answers in {self.account.region_name}"
-
-    @hookimpl
-    def is_transient(self, error: Exception) -> bool | None:
-        """Tell what passes by itself: throttling, lost connections, errors of the server."""
-        return is_transient(error)
 
     def jobs(self, errand: Errand) -> Sequence[Job]:
         """Find jobs by their names."""

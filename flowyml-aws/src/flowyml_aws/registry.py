@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import cached_property
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar
 
-from attrs import define, evolve, field
+from attrs import define, field
 
-from flowyml.errors import DeliveryError, NotFoundError
-from flowyml.plugins import Component, ModelRegistry, hookimpl
+from flowyml.errors import NotFoundError
+from flowyml.plugins import ModelRegistry, hookimpl
+from flowyml.plugins.versions import unless_other
 from flowyml.records import ApprovalStatus, Check, DeliveryContext, ModelVersion, Registration
 from flowyml_aws.bundles import make_bundle
 from flowyml_aws.checks import looked_at
-from flowyml_aws.faults import code_of, explained, is_missing, is_transient, message_of
+from flowyml_aws.faults import code_of, explained, is_missing, message_of
 from flowyml_aws.images import image_for
 from flowyml_aws.names import quote, tag_list, tag_map
-from flowyml_aws.neighbours import region_beside, store_beside
 from flowyml_aws.packages import (
     ALIAS,
     APPROVALS,
@@ -27,7 +26,7 @@ from flowyml_aws.packages import (
     model_version,
     package_fields,
 )
-from flowyml_aws.sessions import Account
+from flowyml_aws.sagemaker import SageMakerComponent
 from flowyml_aws.storage import S3ArtifactStore
 
 __all__ = ["SageMakerModelRegistry"]
@@ -36,58 +35,19 @@ LONGEST_COMMENT = 1024
 
 
 @define(slots=False)
-class SageMakerModelRegistry(ModelRegistry):
+class SageMakerModelRegistry(SageMakerComponent, ModelRegistry):
     """Registers models in the SageMaker Model Registry: a package group a model.
 
     Attributes:
-        region: Region of the registry; None for the one that the stack's other components name,
-            else the one of the environment or the profile.
-        profile: Profile of ``~/.aws/config``; None for the one of the stack's S3 store.
-        endpoint_url: Address of the SageMaker API, where it is not AWS's own.
         images: Image by framework, in place of AWS's own images.
         tags: Tags of new package groups.
-        timeout: Seconds without an answer after which a call is tried again.
     """
 
     type: ClassVar[str] = "sagemaker_model_registry"
     reads_schemes: ClassVar[frozenset[str] | None] = frozenset({"s3"})
 
-    region: str | None = None
-    profile: str | None = None
-    endpoint_url: str | None = None
     images: dict[str, str] = field(factory=dict)
     tags: dict[str, str] = field(factory=dict)
-    timeout: float = 60
-    _store: S3ArtifactStore | None = field(default=None, init=False, repr=False)
-
-    def beside(self, others: Sequence[Component]) -> Self:
-        """Take over region and profile, and the store that models are read from."""
-        store = store_beside(others)
-        profile = self.profile or (store.profile if store else None)
-        region = self.region or region_beside(others)
-        return evolve(self, region=region, profile=profile).reading(store)
-
-    def reading(self, store: S3ArtifactStore | None) -> Self:
-        """Read stored models through this store from now on."""
-        self._store = store
-        return self
-
-    @cached_property
-    def account(self) -> Account:
-        """Where the registry is and who asks."""
-        return Account(self.region, self.profile, self.endpoint_url, self.timeout)
-
-    @cached_property
-    def client(self) -> Any:
-        """The client for SageMaker; making it asks nobody."""
-        return self.account.client("sagemaker")
-
-    @cached_property
-    def store(self) -> S3ArtifactStore:
-        """What reads stored models: the stack's S3 store, else one in the same account."""
-        if self._store is not None:
-            return self._store
-        return S3ArtifactStore("unnamed", region=self.region, profile=self.profile)
 
     @hookimpl
     def register_model(self, registration: Registration, context: DeliveryContext) -> ModelVersion:
@@ -130,7 +90,7 @@ class SageMakerModelRegistry(ModelRegistry):
                 if not is_missing(error):
                     raise
         found = self._describe(first, self._aliases(registration.name))
-        return _unless_other(found, registration)
+        return unless_other(found, registration)
 
     def _store_of(self, uri: str) -> S3ArtifactStore:
         return self.store.covering(uri)
@@ -174,7 +134,7 @@ class SageMakerModelRegistry(ModelRegistry):
         if not same:
             return None
         found = self._describe(same[0].arn, self._aliases(registration.name))
-        return _unless_other(found, registration)
+        return unless_other(found, registration)
 
     def _of_version(self, registration: Registration) -> list[Summary]:
         """List what has the user's version, the first one first; it is one unless two compete."""
@@ -227,11 +187,6 @@ class SageMakerModelRegistry(ModelRegistry):
             group = self._group_arn(name)
             self.client.add_tags(ResourceArn=group, Tags=tag_list({ALIAS + quote(alias): version}))
             return self._describe(arn, self._aliases(name))
-
-    @hookimpl
-    def is_transient(self, error: Exception) -> bool | None:
-        """Tell what passes by itself: throttling, lost connections, errors of the service."""
-        return is_transient(error)
 
     def diagnose(self) -> Sequence[Check]:
         """Look whether the registry can be read."""
@@ -301,18 +256,3 @@ class SageMakerModelRegistry(ModelRegistry):
             if not page.get("NextToken"):
                 return
             following = {"NextToken": page["NextToken"]}
-
-
-def _unless_other(found: ModelVersion, registration: Registration) -> ModelVersion:
-    """Return what is there already, if it is the same model.
-
-    Raises:
-        DeliveryError: It is another one.
-    """
-    if found.digest == registration.stored.digest:
-        return found
-    message = (
-        f"{found.reference} is registered in SageMaker already, with {found.digest}, and "
-        f"{registration.stored.digest} was to be registered; give the model another version"
-    )
-    raise DeliveryError(message)

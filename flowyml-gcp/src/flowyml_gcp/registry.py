@@ -11,6 +11,7 @@ from attrs import define
 
 from flowyml.errors import DeliveryError, NotFoundError
 from flowyml.plugins import ModelRegistry, hookimpl
+from flowyml.plugins.versions import unless_other
 from flowyml.records import ApprovalStatus, DeliveryContext, ModelVersion, Registration
 from flowyml_gcp.containers import serving_image
 from flowyml_gcp.names import (
@@ -94,7 +95,7 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
                 request={"name": first.registry_id, "version_aliases": [alias]}
             )
             first = self._get(str(first.registry_id))
-        return _unless_other(first, registration)
+        return unless_other(first, registration)
 
     def _registered(
         self, registration: Registration, context: DeliveryContext
@@ -107,7 +108,7 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
         if registration.version is None:
             return None
         same = self.get_model(registration.name, registration.version)
-        return same and _unless_other(same, registration)
+        return same and unless_other(same, registration)
 
     def _upload(self, registration: Registration, context: DeliveryContext) -> Mapping[str, Any]:
         name = self._name(registration.name)
@@ -267,21 +268,6 @@ def model_version(model: Any) -> ModelVersion:
 def _count(model: ModelVersion) -> int:
     """Return Vertex AI's own number of a version."""
     return int(str(model.registry_id).rpartition("@")[2])
-
-
-def _unless_other(found: ModelVersion, registration: Registration) -> ModelVersion:
-    """Return what is there already, if it is the same model.
-
-    Raises:
-        DeliveryError: It is another one.
-    """
-    if found.digest == registration.stored.digest:
-        return found
-    message = (
-        f"{found.reference} is registered in Vertex AI already with {found.digest}, and this "
-        f"is {registration.stored.digest}; give the model another version"
-    )
-    raise DeliveryError(message)
 
 
 def _check_name(name: str) -> None:

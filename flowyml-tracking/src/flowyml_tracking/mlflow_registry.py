@@ -12,6 +12,7 @@ from attrs import define, field
 
 from flowyml.errors import DeliveryError, FlowyMLError, NotFoundError
 from flowyml.plugins import Component, ModelRegistry, hookimpl
+from flowyml.plugins.versions import unless_other
 from flowyml.records import (
     ApprovalStatus,
     Check,
@@ -265,17 +266,9 @@ def _existing(versions: Sequence[Any], registration: Registration, key: str) -> 
         if version.tags.get("flowyml.key") == key:
             return version
     for version in versions:
-        if registration.version is None or _version_of(version) != registration.version:
-            continue
-        if version.tags["flowyml.digest"] == registration.stored.digest:
+        if registration.version is not None and _version_of(version) == registration.version:
+            unless_other(_record(version, ()), registration)
             return version
-        message = (
-            f"the model {registration.name!r} has a version {registration.version!r} in MLflow "
-            f"already, registered by the run {version.tags.get('flowyml.run_id')} with the digest "
-            f"{version.tags['flowyml.digest']}; this one has {registration.stored.digest}. Give "
-            "the Model another version, or none, and MLflow counts"
-        )
-        raise DeliveryError(message)
     return None
 
 
