@@ -46,13 +46,19 @@ class Cost:
     peak: float
 
 
-def cost_of(command: Sequence[str], folder: Path) -> Cost:
-    """Run a program to its end and return its cost; it has to succeed, and not to take for ever."""
+def cost_of(command: Sequence[str], folder: Path, **variables: str) -> Cost:
+    """Run a program to its end and return its cost; it has to succeed, and not to take for ever.
+
+    Args:
+        command: The program and its arguments.
+        folder: Where it runs.
+        variables: Further environment variables.
+    """
     started = time.perf_counter()
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env=_surroundings(),
+        env=_surroundings(**variables),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )

@@ -100,13 +100,16 @@ def _whole(middle: Mapping[str, Seconds]) -> tuple[Figure, ...]:
 
 def _histories(folder: Path) -> tuple[Figure, ...]:
     """Compare a run on top of many earlier ones with one on top of few."""
-    taken = {}
-    for runs in HISTORIES:
-        place = folder / f"history-{runs}"
+    places = {runs: folder / f"history-{runs}" for runs in HISTORIES}
+    for runs, place in places.items():
         place.mkdir()
         cost_of([sys.executable, str(PROGRAMS / "fill_history.py"), str(runs), str(runs)], place)
-        words = ("flowyml_steps.py", "chain", *(MIDDLE,) * 5)
-        taken[runs] = 1000 * _seconds(words, sys.executable, place)[MIDDLE] / MIDDLE
+    words = ("flowyml_steps.py", "chain", *(MIDDLE,) * 5)
+    found: dict[int, list[Seconds]] = {runs: [] for runs in HISTORIES}
+    for _ in range(ROUNDS):
+        for runs, place in places.items():
+            found[runs].append(_seconds(words, sys.executable, place))
+    taken = {runs: 1000 * _middle(rounds)[MIDDLE] / MIDDLE for runs, rounds in found.items()}
     first, *others = HISTORIES
     return tuple(
         Figure(
