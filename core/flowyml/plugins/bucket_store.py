@@ -9,7 +9,7 @@ from typing import Final
 
 from attrs import define
 
-from flowyml.errors import DeliveryError, FlowyMLError
+from flowyml.errors import ConfigurationError, DeliveryError, FlowyMLError, Problem
 from flowyml.plugins.components import ArtifactStore
 from flowyml.plugins.markers import hookimpl
 from flowyml.records import Check, DeliveryContext, StoredArtifact
@@ -18,7 +18,7 @@ from flowyml.storage.files import FileSource, StoreRequest
 from flowyml.storage.folders import ArtifactFolders
 from flowyml.storage.names import STAGING
 
-__all__ = ["BucketStore"]
+__all__ = ["BucketStore", "check_bucket_name"]
 
 PROBE: Final = f"{STAGING}/probe"
 """An empty object that every start of a run writes and deletes."""
@@ -117,3 +117,19 @@ class BucketStore(ArtifactStore):
             message, _, remedy = str(error).partition("; ")
             return Check(name, ok=False, message=message, fix=remedy or None)
         return Check(name, ok=True, message=f"{self.objects.uri}: {good}")
+
+
+def check_bucket_name(key: str, name: str) -> None:
+    """Refuse an address or a path in place of a bucket's name, which is often pasted.
+
+    Args:
+        key: The field of the configuration (``bucket``).
+        name: What it says.
+
+    Raises:
+        ConfigurationError: It is not a name.
+    """
+    if "/" in name:
+        message = f"the {key} {name!r} is not a name"
+        hint = f"say `{key}: NAME` and, for a folder in it, `prefix: FOLDER`"
+        raise ConfigurationError(Problem(message, hint=hint))

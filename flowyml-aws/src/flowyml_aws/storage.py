@@ -10,8 +10,9 @@ from urllib.parse import urlencode
 
 from attrs import define, evolve, field
 
-from flowyml.errors import ConfigurationError, DeliveryError, Problem
+from flowyml.errors import DeliveryError
 from flowyml.plugins import BucketStore, hookimpl
+from flowyml.plugins.bucket_store import check_bucket_name
 from flowyml.records import Check
 from flowyml_aws.buckets import S3Bucket
 from flowyml_aws.checks import looked_at
@@ -57,10 +58,7 @@ class S3ArtifactStore(BucketStore):
 
     def __attrs_post_init__(self) -> None:
         """Refuse what is most often pasted by mistake."""
-        if self.bucket.startswith("s3://") or "/" in self.bucket:
-            message = f"the bucket {self.bucket!r} is not a name"
-            hint = "say `bucket: NAME` and, for a folder in it, `prefix: FOLDER`"
-            raise ConfigurationError(Problem(message, hint=hint))
+        check_bucket_name("bucket", self.bucket)
 
     @cached_property
     def account(self) -> Account:

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from flowyml.errors import ConfigurationError, Problem
 from flowyml.plugins import BucketStore, hookimpl
+from flowyml.plugins.bucket_store import check_bucket_name
 from flowyml_azure.containers import AzureContainer
 from flowyml_azure.faults import explained, is_transient
 
@@ -36,10 +37,7 @@ class AzureArtifactStore(BucketStore):
 
     def __attrs_post_init__(self) -> None:
         """Refuse what is most often pasted by mistake, and a store that nobody could find."""
-        if "/" in self.container:
-            message = f"the container {self.container!r} is not a name"
-            hint = "say `container: NAME` and, for a folder in it, `prefix: FOLDER`"
-            raise ConfigurationError(Problem(message, hint=hint))
+        check_bucket_name("container", self.container)
         if not self.account_name and not self.connection_string:
             message = f"the container {self.container!r} is in no storage account"
             hint = "say `account_name:`, or `connection_string: ${AZURE_STORAGE_CONNECTION_STRING}`"

@@ -7,8 +7,8 @@ from functools import cached_property
 
 from attrs import define, field
 
-from flowyml.errors import ConfigurationError, Problem
 from flowyml.plugins import BucketStore, hookimpl
+from flowyml.plugins.bucket_store import check_bucket_name
 from flowyml_gcp.buckets import GCSBucket
 from flowyml_gcp.faults import explained, is_transient
 
@@ -44,10 +44,7 @@ class GCSArtifactStore(BucketStore):
 
     def __attrs_post_init__(self) -> None:
         """Refuse what is most often pasted by mistake."""
-        if self.bucket.startswith("gs://") or "/" in self.bucket:
-            message = f"the bucket {self.bucket!r} is not a name"
-            hint = "say `bucket: NAME` and, for a folder in it, `prefix: FOLDER`"
-            raise ConfigurationError(Problem(message, hint=hint))
+        check_bucket_name("bucket", self.bucket)
 
     @cached_property
     def objects(self) -> GCSBucket:
