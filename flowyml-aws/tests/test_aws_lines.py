@@ -31,7 +31,7 @@ def backend_at(url: str, *, part: int) -> BucketBackend:
             "429": refusal("429 Too Many Requests", THROTTLED, Content_Type="application/xml"),
         },
         denied=REFUSALS["deny"],
-        parts=["flowyml_aws.parts:PART_SIZE", "flowyml_aws.buckets:PART_SIZE"],
+        parts=["flowyml_aws.parts:PART_SIZE", "flowyml_aws.buckets:AT_ONCE"],
         pauses={},  # they are short in all tests of this package
         part=part,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 import attrs
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 from tests.servers.aws import BUCKET
 from tests.servers.proxy import Fault, Proxy
 
@@ -30,7 +31,7 @@ SIZE = 3 * SHORT + 12345
 @pytest.fixture(autouse=True)
 def _short_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "PART_SIZE", SHORT)
-    monkeypatch.setattr(buckets, "PART_SIZE", SHORT)
+    monkeypatch.setattr(buckets, "AT_ONCE", SHORT)
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +84,14 @@ def test_a_window_is_a_file_of_its_own(tmp_path: Path) -> None:
     with Window(path, 2, 5) as window:
         assert (window.read(), window.seek(0), window.read(3)) == (b"23456", 0, b"234")
         assert (window.seek(-1, os.SEEK_END), window.read(9), len(window)) == (4, b"6", 5)
-    sha256, _ = Part(1, 2, 5).digests(path)
-    assert sha256 == Part(1, 2, 5).sha256(path)
+
+
+def test_checksums_are_those_of_the_part(tmp_path: Path) -> None:
+    """As S3 writes them, of nothing around the part."""
+    path = tmp_path / "x"
+    path.write_bytes(b"--123456789--")
+    assert Part(1, 2, 9).crc32(path) == "y/Q5Jg=="  # cbf43926, the check value of CRC-32
+    assert Part(1, 2, 9).md5(path) == "25f9e794323b453885f5181f1b624d0b"
 
 
 def test_a_large_file_comes_back(
@@ -98,6 +105,18 @@ def test_a_large_file_comes_back(
     bucket.download("weights", tmp_path / "back")
     assert (tmp_path / "back").read_bytes() == path.read_bytes()
     assert unfinished(bucket) == []
+
+
+def test_a_new_upload_asks_for_no_parts(
+    spoilt: S3Bucket, proxy: Proxy, large: tuple[Path, StoredFile]
+) -> None:
+    """Nobody can have sent any."""
+    path, file = large
+    spoilt.upload("weights", path, file)
+
+    parts = [line for line in proxy.requests if "partNumber=" in line]
+    listings = [line for line in proxy.requests if line.startswith("GET") and "uploadId=" in line]
+    assert (len(parts), listings) == (4, [])
 
 
 def test_an_object_is_never_replaced(bucket: S3Bucket, large: tuple[Path, StoredFile]) -> None:
@@ -124,6 +143,18 @@ def test_an_upload_of_other_content_is_not_gone_on_with(
 
     assert bucket.sha256("weights") == file.sha256
     assert unfinished(bucket) == []
+
+
+def test_a_byte_that_changes_in_a_part_is_refused_by_the_server(
+    spoilt: S3Bucket, proxy: Proxy, large: tuple[Path, StoredFile]
+) -> None:
+    """The part's checksum goes with it; nothing comes to be of what arrived otherwise."""
+    path, file = large
+    proxy.faults += [Fault("spoil", times=100, matching=b"partNumber=2")]
+
+    with pytest.raises(ClientError, match="BadDigest"):
+        spoilt.upload("weights", path, file)
+    assert list(spoilt.find("")) == []
 
 
 def test_what_failed_for_good_gives_its_parts_back(

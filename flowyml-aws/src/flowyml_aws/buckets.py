@@ -17,10 +17,13 @@ from flowyml.records import StoredFile
 from flowyml.storage.buckets import Listed, Snapshot
 from flowyml.storage.hashing import PIECE
 from flowyml_aws.faults import code_of, is_transient
-from flowyml_aws.parts import PART_SIZE, base64_sha256, orphans, upload_parts
+from flowyml_aws.parts import base64_sha256, orphans, parts_there, upload_parts
 from flowyml_aws.sessions import Account
 
 __all__ = ["S3Bucket"]
+
+AT_ONCE: Final = 16 * 2**20
+"""What goes up in one request; a larger file goes up in parts."""
 
 LARGEST_COPY: Final = 5 * 2**30
 """What S3 copies in one call; more is copied in parts."""
@@ -62,7 +65,7 @@ class S3Bucket:
     @cached_property
     def client(self) -> Any:
         """The client; making it asks nobody."""
-        # Each body's SHA-256 is sent and signed in a header of its own: hashing it once is enough.
+        # Each body's checksum is sent and signed in a header of its own: taking one is enough.
         options = {"payload_signing_enabled": False}
         return self.account.client("s3", s3=options)
 
@@ -133,7 +136,7 @@ class S3Bucket:
 
     def upload(self, name: str, path: Path, file: StoredFile) -> None:
         """Put a local file into a new object; a large one in parallel parts."""
-        if file.size <= PART_SIZE:
+        if file.size <= AT_ONCE:
             with path.open("rb") as body:
                 self._put(name, body, base64_sha256(file.sha256), {"IfNoneMatch": "*"})
             return
@@ -142,7 +145,8 @@ class S3Bucket:
         continued = self._unfinished(name)
         upload_id = continued or self._begin(name, file.sha256)
         try:
-            parts = upload_parts(self.client, self.target(name), upload_id, path, file.size)
+            there = parts_there(self.client, self.target(name), upload_id) if continued else {}
+            parts = upload_parts(self.client, self.target(name), upload_id, path, file.size, there)
         except Exception as error:
             if not is_transient(error):  # else the next attempt goes on with these parts
                 self.abort(self.key(name), upload_id)
@@ -157,7 +161,7 @@ class S3Bucket:
         begun = self.client.create_multipart_upload(
             **self.target(name),
             **self.writing,
-            ChecksumAlgorithm="SHA256",
+            ChecksumAlgorithm="CRC32",
             Metadata={DIGEST: sha256},
         )
         return str(begun["UploadId"])
@@ -242,7 +246,7 @@ class S3Bucket:
                 CopySource=whence,
                 CopySourceRange=f"bytes={start}-{end}",
             )["CopyPartResult"]
-            kept = {key: copied[key] for key in ("ETag", "ChecksumSHA256") if key in copied}
+            kept = {key: copied[key] for key in ("ETag", "ChecksumCRC32") if key in copied}
             parts.append({"PartNumber": number, **kept})
         self._complete(target, upload_id, parts)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import io
+import zlib
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -19,11 +20,20 @@ from flowyml.storage.transfers import moved
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-__all__ = ["ORPHANED", "PART_SIZE", "Part", "Window", "base64_sha256", "orphans", "upload_parts"]
+__all__ = [
+    "ORPHANED",
+    "PART_SIZE",
+    "Part",
+    "Window",
+    "base64_sha256",
+    "orphans",
+    "parts_there",
+    "upload_parts",
+]
 
-PART_SIZE: Final = 16 * 2**20
+PART_SIZE: Final = 8 * 2**20
 MOST_PARTS: Final = 10_000
-THREADS: Final = 6
+THREADS: Final = 8
 ORPHANED: Final = timedelta(days=7)
 """An upload that nobody went on with for so long belongs to nobody."""
 
@@ -93,20 +103,23 @@ class Part:
     start: int
     size: int
 
-    def digests(self, path: Path) -> tuple[str, str]:
-        """Return SHA-256, in base64 as S3 writes it, and MD5, in hexadecimal as in an ETag."""
-        sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
-        for piece in self._pieces(path):
-            sha256.update(piece)
-            md5.update(piece)
-        return base64.b64encode(sha256.digest()).decode(), md5.hexdigest()
+    def crc32(self, path: Path) -> str:
+        """Return the CRC-32 in base64, as S3 writes it.
 
-    def sha256(self, path: Path) -> str:
-        """Return the SHA-256 in base64."""
-        hashed = hashlib.sha256()
+        It only has to tell what the line did to a part: the SHA-256 of the whole is known already,
+        and taking another one of each part would cost as much again, here and on the server.
+        """
+        crc = 0
+        for piece in self._pieces(path):
+            crc = zlib.crc32(piece, crc)
+        return base64.b64encode(crc.to_bytes(4, "big")).decode()
+
+    def md5(self, path: Path) -> str:
+        """Return the MD5 in hexadecimal, as in an ETag."""
+        hashed = hashlib.md5(usedforsecurity=False)
         for piece in self._pieces(path):
             hashed.update(piece)
-        return base64.b64encode(hashed.digest()).decode()
+        return hashed.hexdigest()
 
     def _pieces(self, path: Path) -> Iterator[memoryview]:
         buffer = bytearray(PIECE)
@@ -130,7 +143,12 @@ def split(size: int) -> list[Part]:
 
 
 def upload_parts(
-    client: Any, target: Mapping[str, str], upload_id: str, path: Path, size: int
+    client: Any,
+    target: Mapping[str, str],
+    upload_id: str,
+    path: Path,
+    size: int,
+    there: Mapping[int, Any],
 ) -> list[dict[str, Any]]:
     """Send all parts of a file that are not there yet.
 
@@ -140,11 +158,12 @@ def upload_parts(
         upload_id: The multipart upload.
         path: The file.
         size: Its length in bytes.
+        there: What an earlier attempt sent, as `parts_there` found it.
 
     Returns:
         The list of parts that completes the upload.
     """
-    there, parts = _there(client, target, upload_id), split(size)
+    parts = split(size)
     with ThreadPoolExecutor(THREADS, "flowyml-s3") as threads:
         sending = [
             threads.submit(_send, client, target, upload_id, path, part, there.get(part.number))
@@ -169,12 +188,9 @@ def _send(
     part: Part,
     there: Mapping[str, Any] | None,
 ) -> dict[str, Any]:
-    if there is not None and there["Size"] == part.size:
-        sha256, md5 = part.digests(path)
-        if there.get("ChecksumSHA256") == sha256 or there["ETag"].strip('"') == md5:
-            return {"PartNumber": part.number, "ETag": there["ETag"], "ChecksumSHA256": sha256}
-    else:
-        sha256 = part.sha256(path)
+    crc32 = part.crc32(path)
+    if there is not None and there["Size"] == part.size and _is_same(there, part, path, crc32):
+        return {"PartNumber": part.number, "ETag": there["ETag"], "ChecksumCRC32": crc32}
     with Window(path, part.start, part.size) as body:
         sent = client.upload_part(
             **target,
@@ -182,12 +198,18 @@ def _send(
             PartNumber=part.number,
             Body=body,
             ContentLength=part.size,
-            ChecksumSHA256=sha256,
+            ChecksumCRC32=crc32,
         )
-    return {"PartNumber": part.number, "ETag": sent["ETag"], "ChecksumSHA256": sha256}
+    return {"PartNumber": part.number, "ETag": sent["ETag"], "ChecksumCRC32": crc32}
 
 
-def _there(client: Any, target: Mapping[str, str], upload_id: str) -> dict[int, Any]:
+def _is_same(there: Mapping[str, Any], part: Part, path: Path, crc32: str) -> bool:
+    """Whether a part that lies there is this one; not every server tells its CRC-32."""
+    return there.get("ChecksumCRC32") == crc32 or there["ETag"].strip('"') == part.md5(path)
+
+
+def parts_there(client: Any, target: Mapping[str, str], upload_id: str) -> dict[int, Any]:
+    """Return what an earlier attempt sent of an upload, by number."""
     pages = client.get_paginator("list_parts").paginate(**target, UploadId=upload_id)
     return {part["PartNumber"]: part for page in pages for part in page.get("Parts", ())}
 
