@@ -30,13 +30,50 @@ if child:
     print(os.path.isdir(folder))
 """
 
+STORE = """
+import os, sys
+from pathlib import Path
+from flowyml.storage.disks import DiskBucket
+from flowyml.storage.files import StoreRequest
+from flowyml.storage.filters import unfiltered
+from flowyml.storage.folders import ArtifactFolders
+from tests.storage.storage_samples import DRAFT, a_request
+from tests.storage.test_storage_filters import GZIP, gunzip
+folders = ArtifactFolders(DiskBucket(Path(sys.argv[1]), False))
+def die():
+    os.kill(os.getpid(), 9)
+"""
+
+STORING = f"""{STORE}
+def write(sink):
+    sink.put("x", b"large")
+    die()
+folders.store(StoreRequest("p", DRAFT, write), key=None)
+"""
+
+LOADING = f"""{STORE}
+source = folders.load(folders.store(a_request(), key=None).uri)
+source.path("model.pkl")
+die()
+"""
+
+DECODING = f"""{STORE}
+stored = folders.store(a_request(filters=[GZIP]), key=None)
+source = unfiltered(folders.load(stored.uri), "gzip", gunzip)
+source.path("model.pkl")
+die()
+"""
+
 AGES = 7200.0
+
+ROOT = Path(__file__).parents[2]
 
 
 @contextmanager
 def _started(code: str, temporary: Path) -> Iterator[subprocess.Popen[str]]:
     with subprocess.Popen(
-        [sys.executable, "-c", code],
+        [sys.executable, "-c", code, str(temporary.with_name("store"))],
+        cwd=ROOT,
         env={**os.environ, "TMPDIR": str(temporary)},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -100,3 +137,16 @@ def test_a_fork_that_ends_takes_nothing_along(tmp_path: Path) -> None:
         assert process.stdout.read() == "True\n"
 
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("code", [STORING, LOADING, DECODING])
+def test_what_stores_and_sources_keep_lies_there(tmp_path: Path, code: str) -> None:
+    """So that it goes, too, when the process is killed."""
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    with _started(code, temporary) as process:
+        process.wait()
+
+    (left,) = temporary.iterdir()
+    assert left.suffix == ".scratch"
+    assert any(path.is_file() for path in left.rglob("*"))

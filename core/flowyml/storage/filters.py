@@ -21,6 +21,7 @@ from flowyml.errors import IntegrityError
 from flowyml.records import Manifest
 from flowyml.storage.files import FileSource
 from flowyml.storage.hashing import PIECE
+from flowyml.storage.scratch import scratch_home
 from flowyml.storage.sources import by_name, find_file, refuse_encoded
 
 __all__ = ["EncodedSource", "unfiltered"]
@@ -105,7 +106,7 @@ class _Unfiltered:
     def path(self, name: str) -> Path:
         find_file(by_name(self.manifest), name, self.uri)
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="flowyml-"))
+            self._folder = Path(tempfile.mkdtemp(dir=scratch_home()))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         place, draft = self._folder / "files" / name, self._folder / "draft"
         if not place.exists():

@@ -40,6 +40,7 @@ from flowyml.storage.intents import note, sweep
 from flowyml.storage.listing import committed_paths
 from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
 from flowyml.storage.names import STAGING, fault_of_path, is_plain
+from flowyml.storage.scratch import scratch_home
 from flowyml.storage.sinks import StagingSink
 from flowyml.storage.sources import BucketSource, DiskSource
 from flowyml.storage.transfers import Transfer, transfer
@@ -267,7 +268,7 @@ class ArtifactFolders:
 
 @contextmanager
 def _temporary_folder() -> Iterator[str]:
-    with tempfile.TemporaryDirectory(prefix="flowyml-") as folder:
+    with tempfile.TemporaryDirectory(dir=scratch_home()) as folder:
         yield folder
 
 

@@ -22,6 +22,7 @@ from flowyml.records import Manifest, StoredFile
 from flowyml.storage.buckets import Bucket
 from flowyml.storage.disks import refuse_links
 from flowyml.storage.hashing import hash_file
+from flowyml.storage.scratch import scratch_home
 from flowyml.storage.transfers import transfer
 
 __all__ = ["BucketSource", "DiskSource", "refuse_encoded"]
@@ -250,7 +251,7 @@ class BucketSource:
 
     def _temporary(self) -> Path:
         if self._folder is None:
-            self._folder = Path(tempfile.mkdtemp(prefix="flowyml-"))
+            self._folder = Path(tempfile.mkdtemp(dir=scratch_home()))
             weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
         return self._folder
 
