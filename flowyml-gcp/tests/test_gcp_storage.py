@@ -13,7 +13,7 @@ import attrs
 import pytest
 from tests.servers.gcs import GCSObjects, gcs_refusal, make_gcs_bucket
 from tests.servers.processes import ServerProcess
-from tests.servers.proxy import Fault, Proxy
+from tests.servers.proxy import Fault, Proxy, refusal
 from tests.storage.storage_samples import FILES, contents, put
 
 from flowyml.errors import ConfigurationError, DeliveryError
@@ -83,6 +83,48 @@ def test_a_large_file_goes_up_in_parts(
     assert (tmp_path / "again").read_bytes() == path.read_bytes()
     with pytest.raises(FileExistsError):
         store.objects.upload("big", path, file)
+
+
+def test_a_range_that_ends_early_is_asked_for_again(
+    gcs: ServerProcess,
+    store: GCSArtifactStore,
+    tmp_path: Path,
+    small_parts: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each range of a large file by itself; those that came whole are not."""
+    monkeypatch.setattr(buckets, "FIRST_PAUSE", 0.01)
+    path, file = large_file(tmp_path, 3 * small_parts)
+    store.objects.upload("big", path, file)
+    with Proxy(gcs.url).serving() as proxy:
+        behind = attrs.evolve(store, endpoint_url=proxy.url).objects
+        short = refusal("206 Partial Content", "abc")
+        busy = gcs_refusal("503 Busy", "backendError")
+        proxy.faults = [
+            Fault("shorten", matching=b"alt=media"),
+            Fault("refuse", matching=b"alt=media", skip=1, answer=short),
+            Fault("refuse", matching=b"alt=media", skip=2, answer=busy),
+        ]
+        behind.download("big", tmp_path / "again")
+        behind.client.close()
+    assert (tmp_path / "again").read_bytes() == path.read_bytes()
+    assert sorted(proxy.hits) == ["refuse", "refuse", "shorten"]
+    assert sum("alt=media" in line for line in proxy.requests) == 6
+
+
+def test_an_object_that_goes_while_it_is_read_is_missing(
+    gcs: ServerProcess, store: GCSArtifactStore, tmp_path: Path, small_parts: int
+) -> None:
+    """As it is when it is not there at all."""
+    path, file = large_file(tmp_path, 2 * small_parts)
+    store.objects.upload("big", path, file)
+    with Proxy(gcs.url).serving() as proxy:
+        behind = attrs.evolve(store, endpoint_url=proxy.url).objects
+        gone = gcs_refusal("404 Not Found", "notFound")
+        proxy.faults = [Fault("refuse", matching=b"alt=media", answer=gone)]
+        with pytest.raises(FileNotFoundError):
+            behind.download("big", tmp_path / "again")
+        behind.client.close()
 
 
 def test_a_killed_upload_goes_on(
