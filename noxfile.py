@@ -87,8 +87,8 @@ def tests(session: nox.Session, package: str) -> None:
     plugin = () if package == "." else ("-e", with_extras(package))
     install_compiled(session, "-e", ".[testing,examples]", *plugin, *test_requirements(package))
     folders = [f"{package}/tests"] if plugin else []
-    # Whole files go to one worker: their servers start once.
-    spread = ("-n", "auto", "--dist", "loadfile")
+    # Whole files go to one worker: their servers start once. conftest.py says which begin.
+    spread = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
     session.run("pytest", "-c", "pyproject.toml", *spread, *folders, *session.posargs)
 
 
