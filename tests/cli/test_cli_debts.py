@@ -128,6 +128,26 @@ def test_what_is_not_stored_is_forgiven_where_its_step_is_over(
     assert metadata.debts("run-1") == []
 
 
+def test_a_run_with_a_step_that_was_skipped_is_not_done_when_all_is_forgiven(
+    flowyml: Ask, metadata: MetadataStore
+) -> None:
+    """What the step takes was stored only at the end of the run, and it still has to run."""
+    metadata.add_run(a_run(status=RunStatus.INCOMPLETE))
+    metadata.add_steps("run-1", ["train", "count"])
+    metadata.set_step_status("run-1", "train", StepStatus.STORED)
+    metadata.set_step_status("run-1", "count", StepStatus.SKIPPED)
+    owed = a_delivery(hook="register_model", step="train", status=DeliveryStatus.FAILED)
+    metadata.add_deliveries([owed])
+
+    answer = flowyml("runs", "forgive", "run-1", "--comment", "x")
+
+    assert answer.code == 0
+    assert answer.out.endswith("run run-1: incomplete\n")
+    assert [step.status for step in metadata.steps("run-1")] == ["done", "skipped"]
+    assert "`flowyml resume run-1` runs count" in flowyml("runs", "show", "run-1").out
+    assert [run["run_id"] for run in flowyml("resume", "-o", "json").objects] == ["run-1"]
+
+
 def test_resume_without_a_run_names_those_that_can_go_on(
     flowyml: Ask, project: Path, owing: str
 ) -> None:

@@ -15,6 +15,8 @@ from tests.cli import cli_pipelines
 from tests.cli.conftest import Ask
 
 from flowyml.cli import main
+from flowyml.metadata.store import MetadataStore
+from flowyml.records import RunStatus, StepStatus
 
 KEYS = {
     "name",
@@ -103,6 +105,23 @@ def test_a_model_waits_until_it_is_deployed(flowyml: Ask) -> None:
     assert flowyml("model", "undeploy", "oracle").out == "oracle is no longer served at oracle\n"
     assert flowyml("model", "undeploy", "oracle").code == 2
     assert flowyml("model", "endpoints").out == "Nothing is deployed.\n"
+
+
+@pytest.mark.usefixtures("oracle")
+def test_a_run_with_a_step_that_was_skipped_is_not_done_when_its_model_is_deployed(
+    flowyml: Ask, metadata: MetadataStore
+) -> None:
+    """Nothing is owed then; the step still has to run."""
+    flowyml("run", "pipeline.py")
+    (run,) = metadata.runs()
+    metadata.add_steps(run.run_id, ["skipped"])
+    metadata.set_step_status(run.run_id, "skipped", StepStatus.SKIPPED)
+    metadata.set_run_status(run.run_id, RunStatus.INCOMPLETE)
+
+    deployed = flowyml("model", "deploy", "oracle", "--version", "1.0.0")
+
+    assert deployed.code == 0
+    assert metadata.run(run.run_id).status is RunStatus.INCOMPLETE
 
 
 @pytest.mark.timeout(300)  # three servers start, and each imports scikit-learn

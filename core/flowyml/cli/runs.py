@@ -50,7 +50,7 @@ ARTIFACTS: Final = (
 )
 
 
-UNFINISHED: Final = {"failed", "pending", "running"}
+UNFINISHED: Final = {"failed", "pending", "running", "skipped"}
 RESUMABLE: Final = {"failed", "incomplete", "interrupted"}
 
 MENDED: Final = "once it can go through: what the errors name is to be put right first."

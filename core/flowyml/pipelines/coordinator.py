@@ -28,8 +28,8 @@ class Coordinator:
     """Runs the steps of one run.
 
     A step that failed takes those downstream of it along, and so does one whose output is neither
-    at hand nor stored yet; the others go on. A single step that is
-    ready while nothing runs is executed in this thread, for there is nobody to wait for.
+    at hand nor stored yet; the others go on. A single step that is ready while nothing runs is
+    executed in this thread, for there is nobody to wait for.
 
     Attributes:
         workplace: Where the steps are executed, as far as that is in this process.
@@ -141,11 +141,12 @@ class Coordinator:
     def _end(self, outcome: StepOutcome) -> None:
         """Note how a step ended; find out what can start now, or cannot any more."""
         self.outcomes[outcome.step] = outcome
-        downstream = self.workplace.graph.nodes[outcome.step].downstream
-        for name in downstream:
+        is_pending = outcome.status is StepStatus.PENDING
+        lacking = self.workplace.out_of_reach(outcome.step) if is_pending else set()
+        for name in self.workplace.graph.nodes[outcome.step].downstream:
             if outcome.status in {StepStatus.FAILED, StepStatus.SKIPPED}:
                 self._skip(name, f"step {outcome.step!r} {outcome.status}")
-            elif outcome.status is StepStatus.PENDING and self.workplace.lacks(name, outcome.step):
+            elif lacking & self.workplace.taken_by(name):
                 self._skip(name, f"what step {outcome.step!r} made for it is not stored yet")
             elif name in self._missing:
                 self._missing[name] -= 1

@@ -88,28 +88,27 @@ class Workplace:
 
     def give_up(self, step: str) -> None:
         """Let go of what is kept for a step that will not run."""
-        inputs = self.graph.nodes[step].inputs
-        for output in {taken.name for taken in inputs if taken.kind == "output"}:
+        for output in self.taken_by(step):
             self.handover.take(output)
 
-    def lacks(self, step: str, producer: str) -> bool:
-        """Whether a step takes what another made, and that is neither at hand nor stored."""
-        sources = self.graph.producers
-        taken = {
-            each.name
-            for each in self.graph.nodes[step].inputs
-            if each.kind == "output" and sources[each.name] == producer
-        }
-        owed = {
+    def taken_by(self, step: str) -> set[str]:
+        """Return the outputs of other steps that a step takes."""
+        inputs = self.graph.nodes[step].inputs
+        return {taken.name for taken in inputs if taken.kind == "output"}
+
+    def out_of_reach(self, producer: str) -> set[str]:
+        """Return the outputs of a step of which something is neither at hand nor stored yet."""
+        owed = (
             debt.output
             for debt in self.metadata.debts(self.run.run_id)
             if debt.step == producer and debt.hook == STORE
-        }
-        return any(
-            output in {place, place.partition(".")[0]} and not self.handover.holds(output)
-            for output in taken
-            for place in owed
         )
+        outputs = {name for place in owed for name in (place, place.partition(".")[0])}
+        return {
+            output
+            for output in outputs
+            if self.graph.producers.get(output) == producer and not self.handover.holds(output)
+        }
 
     def _loaded(self, output: str) -> Made:
         artifacts = self.artifacts(output)

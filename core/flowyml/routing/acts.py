@@ -24,7 +24,7 @@ from flowyml.records import (
 )
 from flowyml.routing.attempts import Attempts
 from flowyml.routing.calls import event
-from flowyml.routing.debts import Debts
+from flowyml.routing.debts import Debts, finish_run
 from flowyml.routing.deployments import deploy, deployment_event, only_component
 from flowyml.routing.dispatch import rule_for
 from flowyml.routing.ledger import Ledger, Outcome, delivery_key, now
@@ -95,8 +95,7 @@ class Acts:
                 f"`flowyml resume {done.run_id}` tries again"
             )
             raise DeliveryError(message)
-        if record.status == RunStatus.INCOMPLETE and not self.metadata.debts(record.run_id):
-            self.metadata.set_run_status(record.run_id, RunStatus.DONE)
+        finish_run(self.metadata, record.run_id)
         return Deployment(
             endpoint=done.result["endpoint"],
             model=done.result["model"],

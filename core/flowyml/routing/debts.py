@@ -9,14 +9,14 @@ from attrs import frozen
 
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import Producer, RunInfo, StepStatus
+from flowyml.records import Producer, RunInfo, RunStatus, StepStatus
 from flowyml.routing.attempts import Attempts
 from flowyml.routing.collect import Reader
 from flowyml.routing.parcels import Parcel, stored_artifact
 from flowyml.routing.router import STORE
 from flowyml.stacks.stack import Stack
 
-__all__ = ["Debts", "finish_steps"]
+__all__ = ["Debts", "finish_run"]
 
 Place = tuple[str, str]
 
@@ -44,7 +44,7 @@ class Debts:
         owed = [debt for debt in self.metadata.debts(self.run.run_id) if debt.hook != STORE]
         parcels = self.parcels() if owed else {}
         tried = tuple(self._try(debt, parcels) for debt in owed)
-        finish_steps(self.metadata, self.run.run_id)
+        _finish_steps(self.metadata, self.run.run_id)
         return tuple(delivery for delivery in tried if delivery)
 
     def parcels(self) -> dict[Place, Parcel]:
@@ -99,7 +99,16 @@ class Debts:
             yield from ((hook.name, hook.after) for hook in role.hooks)
 
 
-def finish_steps(metadata: MetadataStore, run_id: str) -> None:
+def finish_run(metadata: MetadataStore, run_id: str) -> None:
+    """Say that an incomplete run is done once nothing is owed and every step has run."""
+    _finish_steps(metadata, run_id)
+    is_incomplete = metadata.run(run_id).status is RunStatus.INCOMPLETE
+    have_run = all(step.status is StepStatus.DONE for step in metadata.steps(run_id))
+    if is_incomplete and have_run and not metadata.debts(run_id):
+        metadata.set_run_status(run_id, RunStatus.DONE)
+
+
+def _finish_steps(metadata: MetadataStore, run_id: str) -> None:
     """Say that a step is done once nothing of it is owed any more."""
     owing = {debt.step for debt in metadata.debts(run_id)}
     for step in metadata.steps(run_id):

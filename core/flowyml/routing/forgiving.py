@@ -11,8 +11,8 @@ from flowyml.errors import DeliveryError, NotFoundError
 from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import DeliveryRecord, RunRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import DeliveryStatus, RunStatus, StepStatus, output_place
-from flowyml.routing.debts import finish_steps
+from flowyml.records import DeliveryStatus, StepStatus, output_place
+from flowyml.routing.debts import finish_run
 from flowyml.routing.ledger import now
 from flowyml.routing.router import STORE
 
@@ -38,8 +38,8 @@ class Forgiveness:
     def of(self, run: RunRecord, places: Collection[str] = ()) -> tuple[DeliveryRecord, ...]:
         """Let go of what a run owes; its line in the ledger says by whom, when and why.
 
-        A run that owes nothing any more, and was incomplete for it, is done. What is not stored is
-        no debt where its step runs again.
+        A run that owes nothing any more, and was incomplete only for that, is done. What is not
+        stored is no debt where its step runs again.
 
         Args:
             run: The run.
@@ -54,10 +54,7 @@ class Forgiveness:
             meant = _meant(run.run_id, owed, places)
             with self.metadata.transaction():
                 forgiven = tuple(self._forgiven(debt) for debt in meant)
-                finish_steps(self.metadata, run.run_id)
-                status = self.metadata.run(run.run_id).status
-                if status is RunStatus.INCOMPLETE and not self.metadata.debts(run.run_id):
-                    self.metadata.set_run_status(run.run_id, RunStatus.DONE)
+                finish_run(self.metadata, run.run_id)
         return forgiven
 
     def _owed(self, run_id: str) -> list[DeliveryRecord]:
