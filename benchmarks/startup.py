@@ -8,6 +8,7 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from benchmarks.figures import Figure, Section, medians
@@ -120,10 +121,10 @@ def _forget() -> None:
         for parent, _, names in os.walk(top):
             for name in names:
                 path = Path(parent, name)
-                if path.is_file() and not path.is_symlink():
-                    file = os.open(path, os.O_RDONLY)
-                    os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-                    os.close(file)
+                with suppress(OSError):  # it may be somebody else's, or gone
+                    if path.is_file():
+                        with path.open("rb") as file:
+                            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def _cpu(command: list[str], folder: Path) -> Callable[[], float]:

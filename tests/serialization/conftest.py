@@ -35,7 +35,8 @@ class FolderSink:
             yield file
 
     def put(self, name: str, content: bytes) -> None:
-        self._place(name).write_bytes(content)
+        with self.open(name) as file:
+            file.write(content)
 
     def add(self, name: str, path: Path) -> None:
         self._place(name).write_bytes(path.read_bytes())

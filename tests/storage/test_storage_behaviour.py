@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from array import array
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
@@ -97,6 +98,15 @@ class TestStoring:
 
         assert contents(folders.load(stored.uri)) == {"below/one": content}
         assert stored.manifest.size == size
+
+    def test_a_buffer_is_put_as_its_bytes(self, folders: ArtifactFolders) -> None:
+        """Whatever it says that its items are."""
+        numbers = array("i", [1, 2, 3])
+        write = lambda sink: sink.put("numbers", memoryview(numbers))  # noqa: E731
+
+        stored = folders.store(StoreRequest("p", DRAFT, write), key=None)
+
+        assert contents(folders.load(stored.uri)) == {"numbers": numbers.tobytes()}
 
     def test_a_file_from_elsewhere_is_taken(self, folders: ArtifactFolders, tmp_path: Path) -> None:
         """It stays where it was."""

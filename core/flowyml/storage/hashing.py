@@ -130,8 +130,8 @@ class HashingWriter(io.RawIOBase):
             return hash_file(file)
 
 
-def write_new(path: str, content: bytes) -> None:
-    """Make a file with this content; it must not exist."""
+def write_new(path: str, content: bytes | memoryview) -> None:
+    """Make a file with these bytes; it must not exist."""
     file = os.open(path, _NEW, 0o666)
     try:
         write_whole(file, memoryview(content))

@@ -75,17 +75,18 @@ class StagingSink:
 
     def put(self, name: str, content: bytes) -> None:
         """Write one new data file whose content is in memory already."""
-        if self.filters or len(content) > PIECE:
+        view = memoryview(content).cast("B")
+        if self.filters or len(view) > PIECE:
             with self.open(name) as file:
-                file.write(content)
+                file.write(view)
             return
         place = self._place(name)
         try:
-            write_new(place, content)
+            write_new(place, view)
         except (FileExistsError, IsADirectoryError) as cause:
             raise _both(name) from cause
-        self.told(len(content))
-        self._keep(name, place, len(content), hashlib.sha256(content).hexdigest())
+        self.told(len(view))
+        self._keep(name, place, len(view), hashlib.sha256(view).hexdigest())
 
     def add(self, name: str, path: Path) -> None:
         """Take an existing file."""
