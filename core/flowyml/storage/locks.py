@@ -31,7 +31,8 @@ def locked(folder: str, *, wait: bool = True) -> Iterator[None]:
     if fcntl is None:
         yield
         return
-    file = os.open(folder, os.O_RDONLY)
+    # To open what is no folder may take for ever: a pipe waits for someone who writes.
+    file = os.open(folder, os.O_RDONLY | getattr(os, "O_DIRECTORY", 0))
     try:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
