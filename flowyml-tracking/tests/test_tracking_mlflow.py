@@ -1,9 +1,7 @@
 import json
 import math
-import tempfile
 import threading
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,7 +14,6 @@ from flowyml.records import LoggedRun, RunStatus
 from flowyml_local.storage import LocalArtifactStore
 from flowyml_tracking.mlflow_client import connect
 from flowyml_tracking.mlflow_tracker import MLflowTracker
-from flowyml_tracking.turns import alone
 
 
 @pytest.fixture
@@ -115,18 +112,6 @@ def test_the_run_ends_as_the_pipeline_did(
     tracker.run_finished(deliveries.run, status)
     run = client.get_run(logged.run_id)
     assert (run.info.status, run.data.tags["flowyml.status"]) == (shown, status.value)
-
-
-def test_the_turns_of_many_runs_leave_few_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The machine's temporary folder does not fill with the locks of old runs."""
-    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    for number in range(400):
-        with alone(f"mlflow http://localhost run-{number}"):
-            pass
-
-    assert 0 < len(list(tmp_path.rglob("*"))) <= 257
 
 
 def test_a_resumed_run_goes_on_in_the_same_place(
