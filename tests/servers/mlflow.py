@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import sys
+import urllib.request
 from pathlib import Path
 
 from tests.servers.processes import ServerProcess, free_ports, need_module
 
 __all__ = ["start_mlflow"]
 
+PATIENCE = 300.0
+"""Seconds for a machine that does much else, and compiles MLflow first."""
+
 
 def start_mlflow(folder: Path) -> ServerProcess:
     """Start MLflow with its database and its artifacts in a folder; it takes up to 20 seconds.
-
-    On a machine that does much else, and compiles MLflow first, it takes minutes.
 
     The names that begin with an underscore are how ``mlflow server`` tells its workers what to do;
     with them the application runs without the processes around it.
@@ -24,7 +26,7 @@ def start_mlflow(folder: Path) -> ServerProcess:
     database = f"sqlite:///{folder}/mlflow.db"
     command = [sys.executable, "-m", "uvicorn", "mlflow.server.fastapi_app:app"]
     command += ["--host", "127.0.0.1", "--port", str(port), "--log-level", "warning"]
-    return ServerProcess.start(
+    server = ServerProcess.start(
         command,
         url=f"http://127.0.0.1:{port}",
         ready="/health",
@@ -40,5 +42,21 @@ def start_mlflow(folder: Path) -> ServerProcess:
             # To compile all of MLflow takes a minute of a busy machine: once is enough.
             "PYTHONDONTWRITEBYTECODE": "",
         },
-        seconds=300,
+        seconds=PATIENCE,
     )
+    _make_database(server)
+    return server
+
+
+def _make_database(server: ServerProcess) -> None:
+    """Ask for what is in the database: the first who does waits until all its tables are made.
+
+    A client would give up after 30 seconds, and a delivery that is told of one attempt take two.
+    """
+    question = f"{server.url}/api/2.0/mlflow/experiments/search?max_results=1"
+    try:
+        with urllib.request.urlopen(question, timeout=PATIENCE):
+            pass
+    except OSError:
+        server.kill()
+        raise
