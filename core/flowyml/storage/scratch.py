@@ -1,7 +1,8 @@
 """Room for temporary files: gone with its process, or swept by a later one where that was killed.
 
 A process has one folder below the system's temporary one, and holds it by a lock that ends with
-the process, whatever it dies of.
+the process, whatever it dies of. Killed are also the workers of a `multiprocessing` pool that is
+not closed and joined before its ``with`` block ends, and a fork that calls ``os._exit`` itself.
 """
 
 from __future__ import annotations
