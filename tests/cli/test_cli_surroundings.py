@@ -147,8 +147,25 @@ def test_what_changes_a_project_that_may_not_be_written_is_refused(read_only: Pa
         assert "metadata.db may not be written; change the permissions" in answer.stderr
 
 
-def _humbly(command_line: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    command = without_privileges([sys.executable, "-c", START, *command_line.split()], folder)
+def test_a_value_is_loaded_where_nothing_was_ever_run(read_only: Path, tmp_path: Path) -> None:
+    """By its URI, in a folder that may not be written either; nothing needs to be made there."""
+    (report,) = (read_only / ".flowyml" / "artifacts").glob("2*/report*")
+    folder = tmp_path / "elsewhere"
+    folder.mkdir()
+    store = f"{{ type: local, path: {read_only / '.flowyml' / 'artifacts'} }}"
+    (folder / "flowyml.yaml").write_text(f"plugins:\n  artifact_store: {store}\n")
+    folder.chmod(0o555)
+    start = "import sys, flowyml; print(flowyml.load(sys.argv[1]))"
+
+    answer = _humbly(report.as_uri(), folder, start)
+
+    assert (answer.stdout, answer.stderr) == ("{'metrics': {'mean': 1.0}}\n", "")
+
+
+def _humbly(
+    command_line: str, folder: Path, start: str = START
+) -> subprocess.CompletedProcess[str]:
+    command = without_privileges([sys.executable, "-c", start, *command_line.split()], folder)
     return subprocess.run(
         command, cwd=folder, capture_output=True, text=True, timeout=100, check=False
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import re
 import sqlite3
@@ -206,6 +207,27 @@ except MetadataError as error:
     print(error)
 """
 
+WRITER = READER.replace("MetadataStore.read", "MetadataStore.open")
+
+READER_TWICE = READER.replace("print(", "print('read', flush=True); input(); print(", 1).replace(
+    "as store:", "as store:\n        store.runs()"
+)
+"""Says ``read`` after it has read once; it reads again when it is given a line."""
+
+READER_TO_BE = (
+    """
+import sqlite3
+connect = sqlite3.connect
+def connect_later(*arguments, **options):
+    print("ready", flush=True)
+    input()
+    return connect(*arguments, **options)
+sqlite3.connect = connect_later
+"""
+    + READER
+)
+"""Says ``ready`` when it knows how to connect; it does so when it is given a line."""
+
 
 @contextmanager
 def _only_to_be_read(folder: Path) -> Iterator[None]:
@@ -218,14 +240,42 @@ def _only_to_be_read(folder: Path) -> Iterator[None]:
         folder.chmod(0o755)
 
 
+def _said_by_another(script: str, path: Path, unwritable: Path) -> str:
+    """Return what a process says that keeps to permissions; it leaves no file anywhere."""
+    folder = path.resolve().parent
+    before = sorted(file.name for file in folder.iterdir())
+    command = without_privileges([sys.executable, "-c", script, str(path)], unwritable)
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
+    assert sorted(file.name for file in folder.iterdir()) == before
+    return ended.stdout.strip()
+
+
+def _interrupted(script: str, path: Path, meanwhile: Callable[[], None]) -> list[str]:
+    """Return what a process says that keeps to permissions; it waits in the middle for us."""
+    command = without_privileges([sys.executable, "-c", script, str(path)], path)
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        first = process.stdout.readline()
+        meanwhile()
+        rest, _ = process.communicate("\n", timeout=100)
+    return (first + rest).splitlines()
+
+
 def _read_by_another(path: Path) -> str:
     """Return what a process says that may write neither the file nor its folder."""
     with _only_to_be_read(path.parent):
-        before = sorted(file.name for file in path.parent.iterdir())
-        command = without_privileges([sys.executable, "-c", READER, str(path)], path.parent)
-        ended = subprocess.run(command, capture_output=True, text=True, timeout=100, check=True)
-        assert sorted(file.name for file in path.parent.iterdir()) == before
-    return ended.stdout.strip()
+        return _said_by_another(READER, path, path.parent)
+
+
+def _copy(store: Path, folder: Path, *ends: str) -> Path:
+    """Copy a store at work, as it would be left if its process was killed now."""
+    copy = folder / store.name
+    folder.mkdir()
+    for end in ("", *ends):
+        Path(f"{copy}{end}").write_bytes(Path(f"{store}{end}").read_bytes())
+    return copy
 
 
 def test_a_store_that_may_not_be_written_is_read(path: Path) -> None:
@@ -237,6 +287,13 @@ def test_a_store_that_may_not_be_written_is_read(path: Path) -> None:
     assert _read_by_another(path) == "run-1"
 
 
+def test_a_store_that_is_not_there_is_read_as_an_empty_one(path: Path) -> None:
+    """And is not made by that, nor is its folder."""
+    with MetadataStore.read(path) as store:
+        assert store.runs() == []
+    assert not path.parent.exists()
+
+
 def test_what_is_still_in_the_log_is_read(path: Path) -> None:
     """A reader that may not write sees what a writer committed that is still at work."""
     with MetadataStore.open(path) as store:
@@ -246,21 +303,169 @@ def test_what_is_still_in_the_log_is_read(path: Path) -> None:
         assert _read_by_another(path) == "run-2 run-1"
 
 
-def test_a_log_that_cannot_be_read_is_named(path: Path, tmp_path: Path) -> None:
-    """A copy without the index of its log is refused: what the log has would be missing."""
-    copy = tmp_path / "copy" / path.name
-    copy.parent.mkdir()
+@pytest.mark.parametrize("script", [READER, WRITER], ids=["read", "open"])
+def test_a_folder_that_may_be_written_gets_no_log_of_a_reader(path: Path, script: str) -> None:
+    """It would be the reader's own, and the owner of the file could not write it any more."""
     with MetadataStore.open(path) as store:
         store.add_run(a_run())
-        for end in ("", "-wal"):
-            copy.with_name(f"{path.name}{end}").write_bytes(Path(f"{path}{end}").read_bytes())
+    path.chmod(0o444)
+
+    said = _said_by_another(script, path, path)
+
+    wanted = {READER: "run-1", WRITER: f"the metadata store {path} may not be written; change the"}
+    assert said.startswith(wanted[script])
+    assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("left", ["-wal", "-shm"])
+def test_half_a_log_with_nothing_in_it_is_not_completed(path: Path, left: str) -> None:
+    """The other half would be the reader's own."""
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+    Path(f"{path}{left}").touch()
+    path.chmod(0o444)
+
+    assert _said_by_another(READER, path, path) == "run-1"
+
+
+def test_the_log_of_a_killed_process_is_read_where_it_lies(path: Path, tmp_path: Path) -> None:
+    """With its index; both are left to the owner."""
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+        copy = _copy(path, tmp_path / "copy", "-wal", "-shm")
+    copy.chmod(0o444)
+
+    assert _said_by_another(READER, copy, copy) == "run-1"
+
+
+def test_a_log_that_a_reader_has_seen_stays(path: Path) -> None:
+    """Its owner closes the store before the reader has opened it, which made the reader's own."""
+    store = MetadataStore.open(path)
+    store.add_run(a_run())
+    log = Path(f"{path}-wal")
+    before = log.stat().st_ino
+    path.chmod(0o444)
+
+    assert _interrupted(READER_TO_BE, path, store.close) == ["ready", "run-1"]
+    assert log.stat().st_ino == before
+
+
+def test_a_store_that_its_owner_is_just_opening_is_told(path: Path, tmp_path: Path) -> None:
+    """The index of its log is there and still empty, and only who may write can fill it."""
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+        copy = _copy(path, tmp_path / "copy", "-wal", "-shm")
+    copy.chmod(0o444)
+    with Path(f"{copy}-shm").open("r+b") as index:
+        index.write(bytes(136))
+        index.flush()
+        fcntl.lockf(index, fcntl.LOCK_SH, 1, 128)  # what every process does that has it open
+
+        said = _said_by_another(READER, copy, copy)
+
+    assert f"{copy} is just being opened by a process that may write it; run it again" in said
+    assert _said_by_another(READER, copy, copy) == "run-1"
+
+
+def test_a_log_that_cannot_be_read_is_named(path: Path, tmp_path: Path) -> None:
+    """A copy without the index of its log is refused: what the log has would be missing."""
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+        copy = _copy(path, tmp_path / "copy", "-wal")
 
     said = _read_by_another(copy)
 
     assert said.startswith(f"the metadata store {copy} may not be written, and the log")
     assert "run `flowyml runs list` once" in said
+    copy.chmod(0o644)
+    Path(f"{copy}-wal").chmod(0o644)
     with MetadataStore.read(copy) as store:
         assert store.runs() == [a_run()]
+
+
+def test_a_journal_that_waits_to_be_taken_back_is_named(path: Path, tmp_path: Path) -> None:
+    """Where there can be no log, a killed writer leaves the file half written."""
+    MetadataStore.open(path).close()
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        connection.execute("PRAGMA journal_mode = DELETE")
+        connection.execute("PRAGMA cache_size = 1")
+        connection.execute("BEGIN")
+        for number in range(1000):
+            connection.execute("INSERT INTO leases VALUES (?, 'me', 0)", (f"run-{number}",))
+        copy = _copy(path, tmp_path / "copy", "-journal")
+
+    said = _read_by_another(copy)
+
+    assert said.startswith(f"the metadata store {copy} may not be written, and the journal")
+    assert "run `flowyml runs list` once" in said
+    copy.chmod(0o644)
+    Path(f"{copy}-journal").chmod(0o644)
+    with MetadataStore.read(copy) as store:
+        assert store.runs() == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "says"),
+    [
+        (["-wal", "-shm"], "run-1"),
+        (["-wal"], "may not be written, and the log metadata.db-wal"),
+    ],
+)
+def test_the_log_lies_beside_the_file_that_a_link_leads_to(
+    path: Path, tmp_path: Path, ends: list[str], says: str
+) -> None:
+    """What was committed to it is read, or missed aloud."""
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+        copy = _copy(path, tmp_path / "copy", *ends)
+    link = tmp_path / "link.db"
+    link.symlink_to(copy)
+
+    with _only_to_be_read(copy.parent):
+        assert says in _said_by_another(READER, link, copy)
+
+
+def _add_runs(path: Path) -> None:
+    path.chmod(0o644)
+    with MetadataStore.open(path) as store, store.transaction():
+        for number in range(300):
+            store.add_run(a_run(f"new-{number}"))
+
+
+def _cut_in_half(path: Path) -> None:
+    path.chmod(0o644)
+    os.truncate(path, path.stat().st_size // 2)
+
+
+@pytest.mark.parametrize(
+    ("meanwhile", "says"),
+    [
+        (lambda path: None, "run-1"),
+        (_add_runs, "the metadata store {} was written while it was read; run it again"),
+        (_cut_in_half, "the metadata store {} was written while it was read; run it again"),
+    ],
+    ids=["nothing", "runs", "less"],
+)
+def test_a_file_that_is_written_while_it_is_read_says_so(
+    path: Path, meanwhile: Callable[[Path], None], says: str
+) -> None:
+    """A reader without locks gives neither an old answer nor calls the file damaged."""
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+    path.chmod(0o444)
+
+    said = _interrupted(READER_TWICE, path, lambda: meanwhile(path))
+
+    assert said == ["read", says.format(path)]
+
+
+def test_a_damaged_file_that_may_not_be_written_is_said_to_be_damaged(path: Path) -> None:
+    """Nobody writes it, so running it again would not help."""
+    with MetadataStore.open(path) as store:
+        store.add_run(a_run())
+    os.truncate(path, path.stat().st_size // 2)
+
+    assert "is damaged; restore it from a backup" in _read_by_another(path)
 
 
 def test_an_older_store_that_may_not_be_written_is_told(path: Path) -> None:

@@ -7,8 +7,6 @@ before it; the file stays whole even then.
 
 Any number of processes of one machine may use one file at once. A transaction takes the only write
 lock at its beginning, so it waits for its turn and then never has to give up half-way.
-
-Who only reads may do so where nothing can be written: a mounted backup, another user's project.
 """
 
 from __future__ import annotations
@@ -18,7 +16,7 @@ import sqlite3
 import threading
 import time
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Self
@@ -26,20 +24,15 @@ from typing import Any, Final, Self
 from attrs import define, field
 
 from flowyml.errors import MetadataError
-from flowyml.metadata.faults import PRIMARY, failure
-from flowyml.metadata.schema import MIGRATIONS, Migrations, check, upgrade
+from flowyml.metadata.faults import PRIMARY, failure, unwritable
+from flowyml.metadata.schema import MIGRATIONS, Migrations, upgrade
 
-__all__ = ["Database", "Row"]
+__all__ = ["PATIENCE", "Database", "Row", "usable"]
 
 Row = tuple[Any, ...]
 
 PATIENCE: Final = 60.0
 """Seconds that a writer waits for the others; each of them needs less than a millisecond."""
-
-UNWRITABLE: Final = frozenset(
-    {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY}
-)
-"""What SQLite answers where it may not write the file, or make a log beside it."""
 
 CHECKPOINT_PAGES: Final = 4000
 """Length of the log, in pages of 4 KiB, at which it is copied back into the file.
@@ -79,46 +72,13 @@ class Database:
             MetadataError: It is no SQLite file, belongs to another program, was written by a newer
                 version, is damaged, or cannot be written.
         """
+        if os.access(path, os.F_OK) and not os.access(path, os.W_OK):
+            # SQLite would see that too late: the log it has made by then keeps the owner out.
+            raise unwritable(path)
         connection = _connect(path, patience)
-        try:
+        with usable(path, connection.close):
             upgrade(connection, path, migrations)
             _configure(connection, patience)
-        except sqlite3.Error as cause:
-            connection.close()
-            raise failure(path, cause) from cause
-        except BaseException:
-            connection.close()
-            raise
-        return cls(path, connection)
-
-    @classmethod
-    def read(
-        cls, path: Path, *, migrations: Migrations = MIGRATIONS, patience: float = PATIENCE
-    ) -> Self:
-        """Open the file to read from it, also where it may not be written.
-
-        Raises:
-            MetadataError: As `open` does; or reading would have to write: the file is of an older
-                version, or a process that was killed left a log that readers cannot share.
-        """
-        try:
-            return cls.open(path, migrations=migrations, patience=patience)
-        except MetadataError as refusal:
-            code = getattr(refusal.__cause__, "sqlite_errorcode", 0)
-            if code & PRIMARY not in UNWRITABLE or not path.is_file():
-                raise
-        try:
-            connection = _connect_to_read(path, patience)
-        except sqlite3.Error as cause:
-            raise failure(path, cause) from cause
-        try:
-            check(connection, path, migrations)
-        except sqlite3.Error as cause:
-            connection.close()
-            raise failure(path, cause) from cause
-        except BaseException:
-            connection.close()
-            raise
         return cls(path, connection)
 
     def close(self) -> None:
@@ -233,6 +193,19 @@ class Database:
         )
 
 
+@contextmanager
+def usable(path: Path, close: Callable[[], None]) -> Iterator[None]:
+    """Close what turns out in the block to be of no use, and say why it is not."""
+    try:
+        yield
+    except sqlite3.Error as cause:
+        close()
+        raise failure(path, cause) from cause
+    except BaseException:
+        close()
+        raise
+
+
 def _connect(path: Path, patience: float) -> sqlite3.Connection:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -248,36 +221,6 @@ def _connect(path: Path, patience: float) -> sqlite3.Connection:
         )
     except sqlite3.Error as cause:
         raise failure(path, cause) from cause
-
-
-def _connect_to_read(path: Path, patience: float) -> sqlite3.Connection:
-    """Connect to a file that may not be written.
-
-    Readers of a log share an index of it (``-shm``). Where there is neither and none can be made,
-    everything is in the file itself, and SQLite reads it when it is told that nobody writes it.
-    """
-    address = f"{path.absolute().as_uri()}?mode=ro"
-    connection = _connect_to(address, patience)
-    try:
-        connection.execute("PRAGMA schema_version").fetchone()
-    except sqlite3.OperationalError as cause:
-        connection.close()
-        log = Path(f"{path}-wal")
-        if log.exists() and log.stat().st_size:
-            message = (
-                f"the metadata store {path} may not be written, and the log {log.name} beside it "
-                "has what is not in the file yet: run `flowyml runs list` once where both may be "
-                "written, which puts it there"
-            )
-            raise MetadataError(message) from cause
-        return _connect_to(f"{address}&immutable=1", patience)
-    return connection
-
-
-def _connect_to(address: str, patience: float) -> sqlite3.Connection:
-    return sqlite3.connect(
-        address, timeout=patience, isolation_level=None, check_same_thread=False, uri=True
-    )
 
 
 def _configure(connection: sqlite3.Connection, patience: float) -> None:

@@ -8,7 +8,7 @@ from typing import Final
 
 from flowyml.errors import MetadataError
 
-__all__ = ["failure"]
+__all__ = ["PRIMARY", "failure", "unwritable"]
 
 PRIMARY: Final = 0xFF
 """The part of an extended result code that is the plain one."""
@@ -37,6 +37,9 @@ ADVICE: Final = {
     sqlite3.SQLITE_READONLY: (
         "may not be written; change the permissions of the file and its folder and try again"
     ),
+    sqlite3.SQLITE_READONLY_RECOVERY: (
+        "is just being opened by a process that may write it; run it again"
+    ),
 }
 
 
@@ -52,10 +55,16 @@ def failure(path: Path, cause: Exception, about: str | None = None) -> MetadataE
     return MetadataError(f"{lost}the metadata store {path} {_reason(cause)}")
 
 
+def unwritable(path: Path) -> MetadataError:
+    """Return the error to raise for a file that is not even tried, as it may not be written."""
+    return MetadataError(f"the metadata store {path} {ADVICE[sqlite3.SQLITE_READONLY]}")
+
+
 def _reason(cause: Exception) -> str:
-    code = getattr(cause, "sqlite_errorcode", None)
+    code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK)
     if code == sqlite3.SQLITE_CONSTRAINT_FOREIGNKEY:
         return "does not know the run or the artifact that it belongs to; record that one first"
-    if code is not None and code & PRIMARY in ADVICE:
-        return f"{ADVICE[code & PRIMARY]} (SQLite says: {cause})"
+    advice = ADVICE.get(code) or ADVICE.get(code & PRIMARY)
+    if advice:
+        return f"{advice} (SQLite says: {cause})"
     return f"refuses: {cause}"

@@ -17,6 +17,7 @@ from flowyml.metadata.deliveries import DeliveryTable
 from flowyml.metadata.history import HistoryTable
 from flowyml.metadata.leases import LeaseTable
 from flowyml.metadata.lineage import LineageTable
+from flowyml.metadata.reading import read_database
 from flowyml.metadata.references import References
 from flowyml.metadata.results import ResultTable
 from flowyml.metadata.retention import Garbage, Retention
@@ -78,12 +79,12 @@ class MetadataStore:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        """Open a store to read from it, also where it may not be written; else as `open` does.
+        """Open a store to read from it, also where it may not be written; a missing one is empty.
 
         Raises:
             MetadataError: As `open`; or the file is of an older version and may not be written.
         """
-        return cls._of(Database.read(path), _now)
+        return cls._of(read_database(path), _now)
 
     @classmethod
     def _of(cls, database: Database, clock: Callable[[], datetime]) -> Self:
