@@ -22,6 +22,7 @@ stacks:
       requirements: [scikit-learn, pandas]
       environment:
         MLFLOW_URI: ${MLFLOW_URI}
+        MLFLOW_HTTP_REQUEST_TIMEOUT: "120"
         SAGEMAKER_ROLE: ${SAGEMAKER_ROLE}
         AWS_ENDPOINT_URL: ${AWS_ENDPOINT_URL}
         AWS_ENDPOINT_URL_S3: ${AWS_ENDPOINT_URL_S3}
@@ -45,6 +46,7 @@ def mlflow(
     """A real MLflow server."""
     server = start_mlflow(tmp_path_factory.mktemp("mlflow"))
     monkeypatch.setenv("MLFLOW_URI", server.url)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")  # this machine may have much to do
     yield server
     server.kill()
 

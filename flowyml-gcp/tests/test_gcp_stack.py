@@ -23,6 +23,7 @@ stacks:
       requirements: [scikit-learn, pandas]
       environment:
         MLFLOW_URI: ${MLFLOW_URI}
+        MLFLOW_HTTP_REQUEST_TIMEOUT: "120"
         FLOWYML_VERTEX_ENDPOINT_URL: ${FLOWYML_VERTEX_ENDPOINT_URL}
         STORAGE_EMULATOR_HOST: ${STORAGE_EMULATOR_HOST}
     artifact_store: { type: gcs, bucket: BUCKET }
@@ -52,6 +53,7 @@ PASSED = {
     "FLOWYML_VERTEX_ENDPOINT_URL",
     "GOOGLE_CLOUD_LOCATION",
     "GOOGLE_CLOUD_PROJECT",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT",
     "MLFLOW_URI",
     "STORAGE_EMULATOR_HOST",
 }
@@ -65,6 +67,7 @@ def mlflow(
     """A real MLflow server."""
     server = start_mlflow(tmp_path_factory.mktemp("mlflow"))
     monkeypatch.setenv("MLFLOW_URI", server.url)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "120")  # this machine may have much to do
     yield server
     server.kill()
 
