@@ -37,6 +37,8 @@ UPDATE: Final = """
     WHERE key = ?
 """
 
+OF_RUN: Final = f"{SELECT} WHERE run_id = ?1 AND (?2 IS NULL OR waits_for = ?2) ORDER BY id"
+
 
 @frozen(eq=False)
 class DeliveryTable:
@@ -74,9 +76,9 @@ class DeliveryTable:
         row = self.database.row(f"{SELECT} WHERE key = ?", (key,))
         return None if row is None else _delivery(row)
 
-    def of_run(self, run_id: str) -> list[DeliveryRecord]:
+    def of_run(self, run_id: str, waits_for: str | None) -> list[DeliveryRecord]:
         """Return the deliveries of a run in the order in which they were added."""
-        rows = self.database.rows(f"{SELECT} WHERE run_id = ? ORDER BY id", (run_id,))
+        rows = self.database.rows(OF_RUN, (run_id, waits_for))
         return [_delivery(row) for row in rows]
 
     def debts(self, run_id: str | None) -> list[DeliveryRecord]:

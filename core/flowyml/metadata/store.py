@@ -291,9 +291,14 @@ class MetadataStore:
         """Return the delivery with this key, if there is one."""
         return self._deliveries.get(key)
 
-    def deliveries(self, run_id: str) -> list[DeliveryRecord]:
-        """Return the deliveries of a run in the order in which they were added."""
-        return self._deliveries.of_run(run_id)
+    def deliveries(self, run_id: str, *, waits_for: str | None = None) -> list[DeliveryRecord]:
+        """Return the deliveries of a run in the order in which they were added.
+
+        Args:
+            run_id: Id of the run.
+            waits_for: Only deployments that wait for this.
+        """
+        return self._deliveries.of_run(run_id, waits_for)
 
     def debts(self, run_id: str | None = None) -> list[DeliveryRecord]:
         """Return the deliveries that a run, or that all runs together, still owe."""

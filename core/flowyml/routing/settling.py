@@ -46,8 +46,7 @@ class Settling:
 
     def settle(self, run_id: str) -> tuple[DeliveryRecord, ...]:
         """Decide every deployment that waits for metrics; while a step is to come, none."""
-        deliveries = self.metadata.deliveries(run_id)
-        waiting = [delivery for delivery in deliveries if delivery.waits_for == "metrics"]
+        waiting = self.metadata.deliveries(run_id, waits_for="metrics")
         if not waiting or any(step.status not in FINISHED for step in self.metadata.steps(run_id)):
             return ()
         parcels = self.debts.parcels()
