@@ -32,7 +32,7 @@ GRACE: Final = 5.0
 
 
 PATIENCE: Final = 0.002
-"""Seconds that a step waits for a busy thread before a further one is started."""
+"""Seconds between two steps that are taken up: if more, a further thread is started."""
 
 
 def _default_workers() -> int:
@@ -70,8 +70,9 @@ class LocalOrchestrator(Orchestrator):
 class _Threads:
     """Runs work in daemon threads.
 
-    A further thread is started only when nothing was taken up for a moment: short steps are done
-    faster by one thread than by several that wait for each other.
+    A further thread is started only when nothing was taken up for a moment, and one leaves when
+    the others take steps up more often than that: short ones are done faster by one thread than by
+    several that wait for each other.
 
     Not a `ThreadPoolExecutor`: that one waits for its threads when the interpreter ends, and so
     for a step that was given up, for ever.
@@ -149,10 +150,23 @@ class _Threads:
                 self._idle -= 1
                 self._taken += 1
                 self._consider_growing()
+                taken, began = self._taken, time.monotonic()
             if waiting is None:
                 return
             _do(*waiting)
             del waiting  # what the step was given and gave is not kept until the next one comes
+            if self._is_surplus(taken, began):
+                return
+
+    def _is_surplus(self, taken: int, began: float) -> bool:
+        """Take a thread off the count where the others were quick enough during its last step."""
+        with self._lock:
+            others = self._taken - taken
+            if self._started == 1 or others * PATIENCE <= time.monotonic() - began:
+                return False
+            self._started -= 1
+            self._consider_growing()
+            return True
 
 
 def _do(future: Future[StepOutcome], work: Work, task: StepTask) -> None:

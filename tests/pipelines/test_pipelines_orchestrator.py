@@ -80,6 +80,53 @@ def test_waiting_steps_get_threads_of_their_own(executor: StepExecutor) -> None:
     assert [future.result(30).status for future in futures] == [StepStatus.DONE] * 3
 
 
+def test_threads_leave_when_others_are_quick_enough(executor: StepExecutor) -> None:
+    """Three were needed once; for pairs of short steps, fewer are enough."""
+    before = set(threading.enumerate())
+
+    def working() -> int:
+        threads = set(threading.enumerate()) - before
+        return sum(thread.name.startswith("flowyml-step") for thread in threads)
+
+    def meeting(count: int) -> list[StepOutcome]:
+        together = threading.Barrier(count)
+
+        def meet(task: StepTask) -> StepOutcome:
+            together.wait(30)
+            return done(task)
+
+        futures = [executor.submit(meet, task(str(number))) for number in range(count)]
+        return [future.result(30) for future in futures]
+
+    meeting(3)  # takes a thread for each
+    for _ in range(1000):
+        meeting(2)
+        if working() < 3:
+            break
+
+    assert working() < 3
+
+
+def test_short_steps_go_on_beside_a_long_one() -> None:
+    """Its thread counts for none of those that take them up."""
+    executor = LocalOrchestrator(max_workers=2).open_executor(RUN)
+    go_on = threading.Event()
+
+    def wait(task: StepTask) -> StepOutcome:
+        go_on.wait(60)
+        return done(task)
+
+    for number in range(20):
+        short = [executor.submit(done, task(f"before-{number}")) for _ in range(20)]
+        go_on.clear()
+        long = executor.submit(wait, task("long"))
+        short += [executor.submit(done, task(f"after-{number}")) for _ in range(20)]
+        assert [future.result(30).status for future in short] == [StepStatus.DONE] * 40
+        go_on.set()
+        assert long.result(30).step == "long"
+    executor.close()
+
+
 def test_no_more_run_at_once_than_allowed() -> None:
     """With one worker a step waits for the one before."""
     executor = LocalOrchestrator(max_workers=1).open_executor(RUN)
