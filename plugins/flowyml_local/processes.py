@@ -72,8 +72,10 @@ def _from_proc(pid: int) -> str | None:
         boot = (PROC / "sys/kernel/random/boot_id").read_text().strip()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    state, start = fields[0], fields[19]
-    return None if state in "ZX" else f"{boot}:{start}"
+    state, threads, start = fields[0], int(fields[17]), fields[19]
+    # A first thread that has ended shows Z while the others still hold what the process had open.
+    has_ended = state in "ZX" and threads <= 1
+    return None if has_ended else f"{boot}:{start}"
 
 
 def _from_ps(pid: int) -> str | None:
