@@ -21,6 +21,7 @@ from flowyml.records import StoredFile
 from flowyml.storage.folders import ArtifactFolders
 from flowyml_gcp import buckets
 from flowyml_gcp.buckets import GCSBucket
+from flowyml_gcp.parts import cut
 from flowyml_gcp.storage import GCSArtifactStore
 
 
@@ -85,6 +86,23 @@ def test_a_large_file_goes_up_in_parts(
         store.objects.upload("big", path, file)
 
 
+def test_a_file_of_many_parts_is_composed_in_rounds(
+    store: GCSArtifactStore,
+    door: GCSObjects,
+    tmp_path: Path,
+    small_parts: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Parts do not grow with the file, for eight of them are in memory at once."""
+    monkeypatch.setattr(buckets, "MOST_PARTS", 2)
+    path, file = large_file(tmp_path, 5 * small_parts + 17)
+    parts, _ = cut(path, file, small_parts)
+    assert [part.size for part in parts] == [small_parts] * 5 + [17]
+    store.objects.upload("big", path, file)
+    assert door.names() == ["big"]
+    assert door.read("big") == path.read_bytes()
+
+
 def test_a_range_that_ends_early_is_asked_for_again(
     gcs: ServerProcess,
     store: GCSArtifactStore,
@@ -132,7 +150,7 @@ def test_a_killed_upload_goes_on(
 ) -> None:
     """The parts that lie there already are not sent again: they are recognised by the content."""
     path, file = large_file(tmp_path, 4 * small_parts)
-    parts, _ = buckets._parts(path, file)
+    parts, _ = cut(path, file, small_parts)
     for part in parts[:3]:
         store.objects._send(path, part)
     door.write(parts[0].name, b"\0" * part.size)  # would be sent again if it were not skipped

@@ -1,15 +1,15 @@
 """The objects of one bucket of Cloud Storage, as the engine of `flowyml.storage` wants them.
 
 Every write that must not replace anything carries ``ifGenerationMatch``, so the server decides. A
-large file goes up as parts of its own, in parallel, and is composed on the server: the parts that
-an earlier attempt sent are found by their digest and not sent again.
+large file goes up as parts of its own, in parallel, and is composed on the server, in rounds if it
+has many. The parts that an earlier attempt sent are found by their digest and not sent again.
 """
 
 from __future__ import annotations
 
-import base64
 import contextlib
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
@@ -17,14 +17,14 @@ from http.client import PARTIAL_CONTENT
 from pathlib import Path
 from typing import Any, Final
 
-from attrs import define, field, frozen
+from attrs import define, field
 
 from flowyml.errors import IntegrityError
 from flowyml.records import StoredFile
 from flowyml.storage.buckets import Listed, Snapshot
 from flowyml.storage.hashing import PIECE, write_whole
-from flowyml.storage.names import STAGING
 from flowyml.storage.transfers import moved
+from flowyml_gcp.parts import Part, cut, parts_of
 
 __all__ = ["GCSBucket"]
 
@@ -40,6 +40,9 @@ MOST_TRIES: Final = 3
 TOGETHER: Final = 8
 """Requests of one file at a time; the client keeps ten connections."""
 
+IN_MEMORY: Final = 3
+"""Parts that are sent at a time, each of them in memory."""
+
 FIRST_PAUSE: Final = 1.0
 """Most seconds before a call that failed is made again; the next pauses grow."""
 
@@ -50,14 +53,6 @@ DIGEST: Final = "flowyml-sha256"
 """The user metadata that keeps an object's SHA-256."""
 
 FIELDS: Final = "items(name,size,updated),nextPageToken"
-
-
-@frozen
-class _Part:
-    name: str
-    offset: int
-    size: int
-    crc32c: str
 
 
 @define(slots=False, eq=False)
@@ -199,24 +194,38 @@ class GCSBucket:
 
         if blob.exists(**self._calling):
             raise FileExistsError(name)  # before hours of uploading, not after
-        parts, whole = _parts(path, file)
-        blob.content_type = "application/octet-stream"
-        sources = [self._blob(part.name) for part in parts]
+        parts, whole = cut(path, file, PART_SIZE)
         for left in range(MOST_TRIES - 1, -1, -1):
             self._send_missing(parts, path, file)
             try:
+                sources = self._joined([part.name for part in parts], file)
                 with _taken(name):
-                    blob.compose(sources, if_generation_match=0, **self._calling)
+                    self._join(blob, sources, if_generation_match=0)
                 break
             except NotFound:
                 if not left:
                     raise
         return whole
 
-    def _send_missing(self, parts: Sequence[_Part], path: Path, file: StoredFile) -> None:
-        sent = {one.name: one.size for one in self.find(_part_name(file))}
+    def _joined(self, names: Sequence[str], file: StoredFile) -> Sequence[str]:
+        """Compose more objects than go into one call until they do; return what is left."""
+        rounds = 0
+        while len(names) > MOST_PARTS:
+            rounds += 1
+            groups = [names[n : n + MOST_PARTS] for n in range(0, len(names), MOST_PARTS)]
+            names = [f"{parts_of(file)}joined.{rounds}.{n}" for n in range(len(groups))]
+            with ThreadPoolExecutor(TOGETHER) as threads:
+                deque(threads.map(self._join, map(self._blob, names), groups), maxlen=0)
+        return names
+
+    def _join(self, blob: Any, names: Sequence[str], **condition: int) -> None:
+        blob.content_type = "application/octet-stream"
+        blob.compose([self._blob(name) for name in names], **condition, **self._calling)
+
+    def _send_missing(self, parts: Sequence[Part], path: Path, file: StoredFile) -> None:
+        sent = {one.name: one.size for one in self.find(parts_of(file))}
         missing = [part for part in parts if sent.get(part.name) != part.size]
-        with ThreadPoolExecutor(TOGETHER) as threads:
+        with ThreadPoolExecutor(IN_MEMORY) as threads:
             sending = [threads.submit(self._send, path, part) for part in missing]
             try:
                 for part, done in zip(missing, sending, strict=True):
@@ -228,9 +237,9 @@ class GCSBucket:
 
     def _tidy(self, file: StoredFile) -> None:
         """Take away the parts of a file."""
-        self.delete([one.name for one in self.find(_part_name(file))])
+        self.delete([one.name for one in self.find(parts_of(file))])
 
-    def _send(self, path: Path, part: _Part) -> None:
+    def _send(self, path: Path, part: Part) -> None:
         with path.open("rb") as content:
             content.seek(part.offset)
             blob = self._blob(part.name)
@@ -330,36 +339,6 @@ class GCSBucket:
     def _delete(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError), _missing(name):
             self._blob(name).delete(**self._calling)
-
-
-def _parts(path: Path, file: StoredFile) -> tuple[list[_Part], str]:
-    """Cut a file into parts that are named after its content; return the CRC-32C of the whole."""
-    import google_crc32c
-
-    size = max(PART_SIZE, -(-file.size // MOST_PARTS))
-    parts, whole = [], 0
-    with path.open("rb") as content:
-        for offset in range(0, file.size, size):
-            crc, left = 0, min(size, file.size - offset)
-            part = (f"{_part_name(file)}{size}.{offset}", offset, left)
-            while left:
-                piece = content.read(min(PIECE, left))
-                if not piece:
-                    message = f"{path} became shorter while it was stored"
-                    raise IntegrityError(message)
-                crc, whole = google_crc32c.extend(crc, piece), google_crc32c.extend(whole, piece)
-                left -= len(piece)
-            parts.append(_Part(*part, _base64(crc)))
-    return parts, _base64(whole)
-
-
-def _part_name(file: StoredFile) -> str:
-    """Return what the names of all parts of a file begin with."""
-    return f"{STAGING}/{file.sha256}."
-
-
-def _base64(crc: int) -> str:
-    return base64.b64encode(crc.to_bytes(4, "big")).decode()
 
 
 @contextlib.contextmanager
