@@ -118,7 +118,7 @@ def test_a_comment_changes_nothing(run: Run, write_file: WriteFile) -> None:
         ('"source": "a"', '"source": "b"', "the input 'data'"),
         ("rows=2", "rows=3", "the input 'data'"),
         ("lr=0.5", "lr=0.6", "the context value 'lr'"),
-        ('"metrics"]', '"scores"]', "its code"),
+        ('"metrics"]', '"scores"]', "the names of its outputs"),
     ],
 )
 def test_what_changed_is_told(

@@ -1,21 +1,29 @@
-"""The code of a step: its own source, and that of whatever of the project it uses.
+"""The code that a step's result depends on: its own, and whatever of the project it uses.
 
-What is installed or comes with Python counts as the same as long as its name is; the user's own
-functions, classes and constants count by their content.
+Functions count by their instructions as they are loaded, for their file may have changed since;
+classes by their source besides, which says what their fields are. What is installed or comes with
+Python counts as the same as long as its name is.
 """
 
 from __future__ import annotations
 
 import ast
+import dis
+import functools
 import hashlib
 import inspect
 import json
 import logging
+import sys
 import sysconfig
 import textwrap
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
+from functools import partial, singledispatchmethod
+from importlib import import_module
+from importlib.util import find_spec, resolve_name
+from operator import attrgetter
 from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
 import attrs
@@ -33,6 +41,14 @@ INSTALLED: Final = tuple(
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 
+GENERATED: Final = ("<string>", "<attrs generated")
+"""Files of methods that a class decorator wrote; the source of the class says all of them."""
+
+WRAPPED: Final = ("__func__", "fget", "fset", "func")
+"""Where what stands in a class keeps the function that it was made from."""
+
+CACHED: Final = type(functools.lru_cache(len))
+
 
 class UnknownSourceError(Exception):
     """The result of a step depends on something whose content is not known."""
@@ -47,73 +63,123 @@ def code_digest(step: Step[..., Any]) -> str:
         UnknownSourceError: It uses something that has neither source nor a form in JSON.
     """
     code = _Code()
-    code.add(step.function)
-    text = json.dumps(code.found, sort_keys=True)
-    return hashlib.sha256(text.encode()).hexdigest()
+    code.add(step.function, step.name)
+    return hashlib.sha256(json.dumps(code.found).encode()).hexdigest()
 
 
 @define
 class _Code:
-    """What is found on the way through functions that use each other."""
+    """What is found on the way through things that use each other, in the order of the way."""
 
-    found: dict[str, str] = field(factory=dict)
+    found: list[tuple[str, str]] = field(factory=list)
+    _met: dict[int, int] = field(factory=dict)
 
-    def add(self, thing: Any) -> None:
-        """Add a function or a class of the user's, with all that it uses."""
-        place = f"{thing.__module__}:{thing.__qualname__}"
-        if place in self.found:
+    @singledispatchmethod
+    def add(self, thing: Any, name: str) -> None:
+        """Add what a name stands for: a value, or one of the things below with all that it uses."""
+        cls = type(thing)
+        if isinstance(thing, logging.Logger) or thing is attrs.NOTHING:
+            return  # neither changes what a step returns
+        if cls.__module__ in {"builtins", "typing", "types"} and callable(thing):
+            self.found.append((name, repr(thing)))
             return
-        self.found[place] = _source(thing)
-        for function in _functions(thing):
-            for name, value in _used(function):
-                self.value(f"{place} {name}", name, value, function)
+        try:
+            self.found.append((name, json.dumps(encode(thing), sort_keys=True)))
+        except SerializationError as cause:
+            message = f"it uses {name!r}, a {cls.__name__} whose content is not known"
+            raise UnknownSourceError(message) from cause
+        if not _is_installed(cls):
+            self.add(cls, cls.__name__)
 
-    def value(self, place: str, name: str, value: Any, user: FunctionType) -> None:
-        """Add whatever a name stands for in a function."""
-        value = value.function if isinstance(value, Step) else value
-        if isinstance(value, ModuleType):
-            self._module(value, user)
-        elif isinstance(value, FunctionType | type):
-            if _is_users(value):
-                self.add(value)
-        elif not _is_harmless(value):
-            try:
-                self.found[place] = json.dumps(encode(value), sort_keys=True)
-            except SerializationError as cause:
-                message = f"it uses {name!r}, a {type(value).__name__} whose content is not known"
-                raise UnknownSourceError(message) from cause
+    @add.register(Step)
+    def _add_step(self, thing: Step[..., Any], name: str) -> None:
+        self.add(thing.function, name)
 
-    def _module(self, module: ModuleType, user: FunctionType) -> None:
-        """Add what a function takes from a module of the user's."""
-        if not _is_users_file(getattr(module, "__file__", None)):
+    @add.register
+    def _add_module(self, thing: ModuleType, name: str) -> None:
+        self.found.append((name, thing.__name__))
+
+    @add.register
+    def _add_builtin(self, thing: BuiltinFunctionType, name: str) -> None:
+        self.found.append((name, thing.__qualname__))
+        self.add(thing.__self__, f"owner of {name}")
+
+    @add.register
+    def _add_method(self, thing: MethodType, name: str) -> None:
+        self.add(thing.__self__, f"owner of {name}")
+        self.add(thing.__func__, name)
+
+    @add.register(partial)
+    def _add_partial(self, thing: partial[Any], name: str) -> None:
+        for inner in (thing.func, *thing.args, *thing.keywords.items()):
+            self.add(inner, name)
+
+    @add.register(CACHED)
+    def _add_cached(self, thing: Any, name: str) -> None:
+        self.add(thing.__wrapped__, name)
+
+    @add.register
+    def _add_function(self, thing: FunctionType, name: str) -> None:
+        if not self._needs_no_more(thing, name):
+            self.found.append((name, json.dumps(_instructions(thing.__code__))))
+            for inner, used in _used(thing):
+                self.add(used, inner)
+
+    @add.register
+    def _add_class(self, thing: type, name: str) -> None:
+        if self._needs_no_more(thing, name):
             return
-        for code in _codes(user.__code__):
-            for name in code.co_names:
-                if name in vars(module):
-                    self.value(f"{module.__name__}.{name}", name, vars(module)[name], user)
+        self.found.append((name, _source(thing)))
+        for base in thing.__bases__:
+            self.add(base, f"base of {name}")
+        for inner, method in _methods(thing):
+            self.add(method, inner)
+
+    def _needs_no_more(self, thing: Any, name: str) -> bool:
+        """Add a function or a class that is installed, or was met before; tell whether it is."""
+        if _is_installed(thing):
+            self.found.append((name, f"{thing.__module__}:{thing.__qualname__}"))
+            return True
+        if id(thing) in self._met:
+            self.found.append((name, f"number {self._met[id(thing)]}"))
+            return True
+        self._met[id(thing)] = len(self.found)
+        return False
 
 
-def _source(thing: Any) -> str:
+def _instructions(code: CodeType) -> list[Any]:
+    """Return all of compiled code but its place in a file."""
+    constants = [
+        _instructions(each) if isinstance(each, CodeType) else _constant(each)
+        for each in code.co_consts
+    ]
+    bare = (code.co_code.hex(), code.co_exceptiontable.hex(), code.co_flags, code.co_argcount)
+    return [*bare, code.co_names, code.co_varnames, code.co_freevars, constants]
+
+
+def _constant(value: object) -> str:
+    """Write a constant; a set has another order in every process."""
+    if isinstance(value, frozenset):
+        return f"set {sorted(map(_constant, value))}"
+    if isinstance(value, tuple):
+        return f"tuple {[_constant(each) for each in value]}"
+    return f"{type(value).__name__} {value!r}"
+
+
+def _source(cls: type) -> str:
     try:
-        text = textwrap.dedent(inspect.getsource(thing))
-    except (OSError, TypeError) as cause:
-        message = f"the source of {thing.__qualname__!r} is not to be found"
+        return ast.dump(ast.parse(textwrap.dedent(inspect.getsource(cls))))
+    except (OSError, TypeError, SyntaxError) as cause:
+        message = f"the source of {cls.__qualname__!r} is not to be found"
         raise UnknownSourceError(message) from cause
-    try:
-        return ast.dump(ast.parse(text))
-    except SyntaxError:  # a lambda in the middle of a statement
-        return text
 
 
-def _functions(thing: Any) -> Iterator[FunctionType]:
-    """Yield a function itself, or those of a class."""
-    if isinstance(thing, FunctionType):
-        yield thing
-        return
-    for value in vars(thing).values():
-        inner = getattr(value, "fget", None) or getattr(value, "__func__", value)
-        if isinstance(inner, FunctionType):
-            yield inner
+def _methods(cls: type) -> Iterator[tuple[str, FunctionType]]:
+    """Yield the functions that are written in a class, those of properties as well."""
+    for name, value in vars(cls).items():
+        for inner in (value, *(getattr(value, way, None) for way in WRAPPED)):
+            if isinstance(inner, FunctionType) and not _file_of(inner).startswith(GENERATED):
+                yield name, inner
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -124,40 +190,104 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _used(function: FunctionType) -> Iterable[tuple[str, Any]]:
-    """Return the names of a function that stand for something outside of it."""
-    found = {
-        name: function.__globals__[name]
-        for code in _codes(function.__code__)
-        for name in code.co_names
-        if name in function.__globals__
-    }
-    cells = zip(function.__code__.co_freevars, function.__closure__ or (), strict=True)
-    for name, cell in cells:
+def _used(function: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Yield what a function uses from outside of it, by name."""
+    names = dict.fromkeys(name for code in _codes(function.__code__) for name in code.co_names)
+    for name, thing in _outside(function, names):
+        yield name, thing
+        if isinstance(thing, ModuleType):
+            yield from _taken(thing, names, {thing.__name__})
+
+
+def _outside(function: FunctionType, names: Collection[str]) -> Iterator[tuple[str, Any]]:
+    if _is_users_file(_file_of(function)):
+        for name in names:
+            if name in function.__globals__:
+                yield name, function.__globals__[name]
+        for module in _imported(function):
+            yield module.__name__, module
+    for name, cell in zip(function.__code__.co_freevars, function.__closure__ or (), strict=True):
         try:
-            found[name] = cell.cell_contents
+            yield name, cell.cell_contents
         except ValueError:  # it is assigned later
             continue
-    defaults = [*(function.__defaults__ or ()), *(function.__kwdefaults__ or {}).values()]
-    return [*found.items(), *((f"default {i}", each) for i, each in enumerate(defaults))]
+    for number, default in enumerate(function.__defaults__ or ()):
+        yield f"default {number}", default
+    yield from (function.__kwdefaults__ or {}).items()
 
 
-def _is_users(thing: Any) -> bool:
+def _taken(
+    module: ModuleType, names: Collection[str], opened: set[str]
+) -> Iterator[tuple[str, Any]]:
+    """Yield what code that has these names may take out of a module of the project."""
+    if not _is_users_module(module):
+        return
+    for name in names:
+        if name not in vars(module):
+            continue
+        thing = vars(module)[name]
+        yield f"{module.__name__}.{name}", thing
+        if isinstance(thing, ModuleType) and thing.__name__ not in opened:
+            yield from _taken(thing, names, opened | {thing.__name__})
+
+
+def _imported(function: FunctionType) -> Iterator[ModuleType]:
+    """Yield the modules of the project that a function imports when it is called.
+
+    Raises:
+        UnknownSourceError: One of them cannot be imported.
+    """
+    package = function.__globals__.get("__package__") or ""
+    for code in _codes(function.__code__):
+        steps = [step for step in dis.get_instructions(code) if step.opname != "EXTENDED_ARG"]
+        for level, members, step in zip(steps, steps[1:], steps[2:], strict=False):
+            if step.opname == "IMPORT_NAME":
+                yield from _load(level.argval * "." + step.argval, members.argval or (), package)
+
+
+def _load(name: str, members: Collection[str], package: str) -> Iterator[ModuleType]:
     try:
-        return _is_users_file(inspect.getfile(inspect.unwrap(thing)))
-    except (OSError, TypeError):  # it is built in
+        name = resolve_name(name, package)
+        if _is_project(name.partition(".")[0]):
+            module = import_module(name)
+            yield module
+            for member in members:
+                if not hasattr(module, member):
+                    yield import_module(f"{name}.{member}")
+    except Exception as cause:
+        message = f"it imports {name!r}, which cannot be imported"
+        raise UnknownSourceError(message) from cause
+
+
+def _is_project(name: str) -> bool:
+    """Whether a module that need not be imported yet is the user's."""
+    spec = find_spec(name)
+    if spec is None:
         return False
+    places = [spec.origin] if spec.has_location else spec.submodule_search_locations or []
+    return any(map(_is_users_file, places))
+
+
+def _is_installed(thing: Any) -> bool:
+    """Whether a function or a class is what an installed module has under its name."""
+    module = sys.modules.get(thing.__module__)
+    if module is None or _is_users_module(module):
+        return False
+    try:
+        return attrgetter(thing.__qualname__)(module) is thing
+    except AttributeError:
+        return False
+
+
+def _is_users_module(module: ModuleType) -> bool:
+    return module.__name__ == "__main__" or _is_users_file(getattr(module, "__file__", None))
 
 
 def _is_users_file(file: str | None) -> bool:
-    if file is None:
+    if file is None or file.startswith("<frozen"):
         return False
-    path = str(Path(file).resolve())
-    return not path.startswith((*INSTALLED, OURS))
+    return not str(Path(file).resolve()).startswith((*INSTALLED, OURS))
 
 
-def _is_harmless(value: Any) -> bool:
-    """Whether a value cannot change what a step returns, or comes from outside of the project."""
-    if isinstance(value, logging.Logger) or value is attrs.NOTHING:
-        return True
-    return type(value).__module__ in {"builtins", "typing", "types"} and callable(value)
+def _file_of(function: FunctionType) -> str:
+    return function.__code__.co_filename

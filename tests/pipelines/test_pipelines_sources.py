@@ -1,0 +1,260 @@
+"""What a step's code is, for the cache: everything of the project that its result depends on."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from textwrap import dedent
+
+import pytest
+from tests.pipelines.conftest import WriteFile
+
+from flowyml.pipelines.sources import UnknownSourceError, code_digest
+
+WRITTEN = ("flow", "helper", "shelf", "shelf.inner")
+
+Digest = Callable[[str], str]
+
+
+@pytest.fixture
+def digest(write_file: WriteFile, monkeypatch: pytest.MonkeyPatch) -> Iterator[Digest]:
+    """Give a function that returns the digest of the step ``work`` of a file."""
+    monkeypatch.syspath_prepend(write_file("flow.py", "").parent)
+
+    def of(flow: str) -> str:
+        write_file("flow.py", "from flowyml import step\n" + dedent(flow))
+        for name in WRITTEN:
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        return code_digest(importlib.import_module("flow").work)
+
+    yield of
+    for name in WRITTEN:
+        sys.modules.pop(name, None)
+
+
+BASE = """
+    class Base:
+        def size(self): return 1
+
+    class Scaler(Base):
+        pass
+
+    @step
+    def work(): return Scaler().size()
+"""
+
+DECORATED = """
+    import functools
+
+    def more(count):
+        def decorate(function):
+            @functools.wraps(function)
+            def wrapper(): return function() + count * 1
+            return wrapper
+        return decorate
+
+    FACTOR = 7
+
+    @step
+    @more(5)
+    def work(): return FACTOR
+"""
+
+METHOD = """
+    from attrs import define
+
+    @define
+    class Trainer:
+        rate: float
+
+        def train(self): return self.rate * 2
+
+    work = step(Trainer(1).train)
+"""
+
+PARTIAL = """
+    from functools import partial
+
+    def scaled(by): return by + 2
+
+    work = step(name="work")(partial(scaled, by=1))
+"""
+
+CACHED = """
+    import functools
+
+    @functools.lru_cache
+    def known(): return 1
+
+    @step
+    def work(): return known()
+"""
+
+INSTANCE = """
+    from dataclasses import dataclass
+
+    @dataclass
+    class Config:
+        rate: float = 1
+
+        def doubled(self): return self.rate * 2
+
+    CONFIG = Config()
+
+    @step
+    def work(): return CONFIG.doubled()
+"""
+
+PROPERTY = """
+    class Config:
+        @property
+        def rate(self): return 1
+
+    @step
+    def work(): return Config().rate
+"""
+
+RENAMED = """
+    import math as m
+    from json import dumps as write
+    from math import sin as curve
+
+    pick = {1: 2}.get
+
+    @step
+    def work(value={"at": 0}): return m.e, write(""), curve(1), pick(1), value
+"""
+
+NESTED = """
+    def outer():
+        def inner(): return 1 in {"a", "b", "c"}
+        return inner
+
+    HELPER = outer()
+
+    @step
+    def work(): return [HELPER() for _ in range(2)]
+"""
+
+
+@pytest.mark.parametrize(
+    ("flow", "old", "new"),
+    [
+        pytest.param(BASE, "return 1", "return 2", id="base class"),
+        pytest.param(DECORATED, "* 1", "* 2", id="decorator"),
+        pytest.param(DECORATED, "more(5)", "more(6)", id="argument of a decorator"),
+        pytest.param(DECORATED, "FACTOR = 7", "FACTOR = 8", id="constant below a decorator"),
+        pytest.param(METHOD, "Trainer(1)", "Trainer(2)", id="instance of a method"),
+        pytest.param(METHOD, "* 2", "* 3", id="method"),
+        pytest.param(PARTIAL, "by=1", "by=2", id="argument of a partial"),
+        pytest.param(PARTIAL, "by + 2", "by + 3", id="function of a partial"),
+        pytest.param(CACHED, "return 1", "return 2", id="cached function"),
+        pytest.param(INSTANCE, "float = 1", "float = 2", id="default of a class"),
+        pytest.param(INSTANCE, "* 2", "* 3", id="method of an instance"),
+        pytest.param(PROPERTY, "return 1", "return 2", id="property"),
+        pytest.param(RENAMED, "import math", "import cmath", id="installed module"),
+        pytest.param(RENAMED, "dumps", "dump", id="installed function"),
+        pytest.param(RENAMED, "import sin", "import cos", id="builtin function"),
+        pytest.param(RENAMED, "{1: 2}", "{1: 3}", id="owner of a builtin method"),
+        pytest.param(RENAMED, '"at": 0', '"at": 1', id="default"),
+        pytest.param(NESTED, "return 1", "return 2", id="closure"),
+        pytest.param(NESTED, '"c"', '"d"', id="set"),
+    ],
+)
+def test_what_a_result_depends_on_counts(flow: str, old: str, new: str, digest: Digest) -> None:
+    """Nothing of the project can change without the step being run again."""
+    assert old in flow
+    before = digest(flow)
+    assert digest(flow.replace(old, new)) != before
+    assert digest(flow) == before
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import helper; return helper.rate()",
+        "import helper as h; return h.rate()",
+        "from helper import rate; return rate()",
+        "from helper import rate as r; return r()",
+        "import shelf.inner; return shelf.inner.rate()",
+        "from shelf import inner; return inner.rate()",
+    ],
+)
+def test_what_is_imported_when_it_is_called_counts(
+    line: str, digest: Digest, write_file: WriteFile
+) -> None:
+    """An import inside of a function is one of the project's as well."""
+    flow = f"""
+    @step
+    def work(): {line}
+    """
+
+    def write(rate: int) -> None:
+        for name in ("helper.py", "shelf/inner.py"):
+            write_file(name, f"def rate(): return {rate}\n")
+        write_file("shelf/__init__.py", "")
+
+    write(1)
+    before = digest(flow)
+    assert digest(flow) == before
+    write(20)
+    assert digest(flow) != before
+
+
+def test_every_process_finds_the_same(digest: Digest) -> None:
+    """Sets and names are in another order in each of them."""
+    digest(NESTED)
+    program = (
+        "import flow; from flowyml.pipelines.sources import code_digest;"
+        "print(code_digest(flow.work), end='')"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+            check=True,
+            capture_output=True,
+            text=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert found == {digest(NESTED)}
+
+
+def test_an_import_that_fails_is_told(digest: Digest, write_file: WriteFile) -> None:
+    """What cannot be imported cannot be compared."""
+    write_file("helper.py", "raise RuntimeError('no')\n")
+    with pytest.raises(UnknownSourceError, match="imports 'helper', which cannot be imported"):
+        digest("@step\ndef work():\n    import helper\n    return helper\n")
+
+
+def test_what_is_not_there_or_installed_is_let_be(digest: Digest) -> None:
+    """A step may try an optional library; nothing is imported that is not the project's."""
+    sys.modules.pop("colorsys", None)
+    assert digest("@step\ndef work():\n    import colorsys, no_such_library\n    return colorsys\n")
+    assert "colorsys" not in sys.modules
+
+
+def test_a_file_that_changed_does_not_stand_for_what_runs(
+    digest: Digest, write_file: WriteFile
+) -> None:
+    """A notebook goes on with the module that it has loaded."""
+    before = digest(NESTED)
+    write_file("flow.py", "")
+    assert code_digest(sys.modules["flow"].work) == before
+
+
+def test_an_object_that_is_called_and_has_no_content_is_told(digest: Digest) -> None:
+    """It is named, and the step always runs."""
+    flow = """
+    class Trainer:
+        def __call__(self): return 1
+
+    work = step(name="work")(Trainer())
+    """
+    with pytest.raises(UnknownSourceError, match="'work', a Trainer whose content is not known"):
+        digest(flow)
