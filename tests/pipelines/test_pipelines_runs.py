@@ -11,6 +11,7 @@ import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -85,6 +86,49 @@ def test_a_parameter_that_no_step_takes_is_refused() -> None:
     """A misspelt parameter is an error before anything runs, with what was meant."""
     with pytest.raises(PipelineError, match=r"takes the parameter 'lrr'; did you mean 'lr'\?"):
         production().run(parameters={"lrr": 1})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "given"),
+    [
+        (float, "abc", "str"),
+        (bool, "no", "str"),
+        (bool, 1, "int"),
+        (int | None, 1.5, "float"),
+        (str, 5, "int"),
+        (list[int], "1,2", "str"),
+        (float, secret("abc"), "str"),
+    ],
+)
+def test_a_parameter_of_another_type_is_refused(
+    annotation: object, value: object, given: str
+) -> None:
+    """Text where a number is wanted would be noticed hours later, or never: it is true."""
+
+    def train(value: object) -> dict[str, object]:
+        return {"value": value}
+
+    train.__annotations__["value"] = annotation
+    pipeline = Pipeline("typed", context=context(value=None)).add_step(step(train))
+
+    with pytest.raises(PipelineError, match=rf"'train' takes 'value' as .* gives it {given};"):
+        pipeline.run(parameters={"value": value})
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [(float, 1), (int, True), (float | None, None), (Path, "a.csv"), (Any, "abc"), (list, [1])],
+)
+def test_a_parameter_that_may_fit_is_taken(annotation: object, value: object) -> None:
+    """Only what is certain to be wrong is refused: many a type is made from text."""
+
+    def train(value: object) -> bool:
+        return value is None or bool(value)
+
+    train.__annotations__["value"] = annotation
+    pipeline = Pipeline("typed", context=context(value=None)).add_step(step(train))
+
+    assert pipeline.run(parameters={"value": value}).outputs["train"]
 
 
 def test_an_unknown_stack_is_refused(project: Project) -> None:

@@ -21,7 +21,20 @@ from attrs import field, frozen
 
 from flowyml.artifacts import Artifact
 
-__all__ = ["Hints", "artifact_types", "can_accept", "resolve_hints", "spelled", "yields"]
+__all__ = [
+    "Hints",
+    "artifact_types",
+    "can_accept",
+    "may_take",
+    "resolve_hints",
+    "spelled",
+    "yields",
+]
+
+PLAIN: Final = frozenset({bool, int, float, str, list, dict})
+"""What can be given from outside of Python; an annotation of these says all that is to be known."""
+
+NONE: Final = type(None)
 
 GENERATORS: Final = frozenset({Generator})
 
@@ -108,8 +121,21 @@ def can_accept(parameter: object, produced: object) -> bool:
     promise may turn out to be a fitting value, and an annotation that says nothing fits anything.
     """
     promised = _alternatives(produced)
-    given = [part for part in promised if part is not type(None)] or promised
+    given = [part for part in promised if part is not NONE] or promised
     return any(_fits(wanted, part) for wanted in _alternatives(parameter) for part in given)
+
+
+def may_take(parameter: object, value: object) -> bool:
+    """Whether a parameter may be given a value; only plain values for plain types are refused."""
+    given = type(value)
+    wanted = [get_origin(part) or part for part in _alternatives(parameter)]
+    if given not in PLAIN or not PLAIN.issuperset(part for part in wanted if part is not NONE):
+        return True
+    return any(
+        issubclass(given, part) or _promotes(part, given)
+        for part in wanted
+        if isinstance(part, type)
+    )
 
 
 def spelled(annotation: object) -> str:
@@ -175,7 +201,7 @@ def _alternatives(annotation: object) -> tuple[object, ...]:
         return tuple({type(value) for value in get_args(bare)})
     if isinstance(bare, TypeVar) or bare is inspect.Parameter.empty:
         return (Any,)
-    return (type(None),) if bare is None else (bare,)
+    return (NONE,) if bare is None else (bare,)
 
 
 def _fits(wanted: object, given: object) -> bool:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowyml.artifacts import Parameters
 from flowyml.errors import PipelineError
-from flowyml.pipelines.context import Context
+from flowyml.pipelines.annotations import may_take, spelled
+from flowyml.pipelines.context import Context, reveal
 from flowyml.pipelines.graph import Graph, Node
 from flowyml.pipelines.step import YIELDED
 from flowyml.records import CONTEXT
@@ -59,10 +60,11 @@ def logs_context(context: Context, stack: Stack) -> bool:
 
 
 def check_parameters(pipeline: Pipeline, graph: Graph, given: Mapping[str, Any]) -> None:
-    """Refuse a value for this run that no step asks for: most likely it is misspelt.
+    """Refuse a value for this run that no step asks for, or that is none for the step that does.
 
     Raises:
-        PipelineError: No step takes one of them, nor has the pipeline's context it.
+        PipelineError: No step takes one of them, nor has the pipeline's context it; or it is text
+            where a step takes a number, or the like.
     """
     asked = {name for node in graph.nodes.values() for name in node.context_names}
     for name in given:
@@ -75,6 +77,23 @@ def check_parameters(pipeline: Pipeline, graph: Graph, given: Mapping[str, Any])
             message = (
                 f"no step of {pipeline.name!r} takes the parameter {name!r}{meant} "
                 f"(parameters: {', '.join(known) or 'none'})"
+            )
+            raise PipelineError(message)
+    for node in graph.nodes.values():
+        _check_values(node, given)
+
+
+def _check_values(node: Node, given: Mapping[str, Any]) -> None:
+    annotations = {parameter.name: parameter.annotation for parameter in node.step.parameters}
+    for taken in node.inputs:
+        if taken.kind == "output" or taken.name not in given:
+            continue
+        value, annotation = reveal(given[taken.name]), annotations.get(taken.parameter, Any)
+        if not may_take(annotation, value):
+            message = (
+                f"step {node.name!r} takes {taken.parameter!r} as {spelled(annotation)}, and this "
+                f"run gives it {type(value).__name__}; a number is written as 0.1, a bool as true "
+                "or false, and text that looks like one of them in quotes, as '\"5\"'"
             )
             raise PipelineError(message)
 
