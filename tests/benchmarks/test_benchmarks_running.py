@@ -8,7 +8,7 @@ from importlib import import_module
 from pathlib import Path
 
 import pytest
-from benchmarks.figures import Figure, Section
+from benchmarks.figures import Figure, Line, Section, Table
 from benchmarks.processes import report_of
 from benchmarks.running import SECTIONS, run
 
@@ -38,6 +38,39 @@ def test_a_missed_bound_is_only_shown_where_it_is_not_checked(
 def test_kept_bounds_pass_the_check() -> None:
     """Exit code 0 says that every bound holds."""
     assert run(["--check"], {"tea": lambda _: _section(9)}) == 0
+
+
+def _tables(value: float) -> Section:
+    """Return a section with a table whose lines have other columns, and one bound on a value."""
+    cup = Line(
+        "a cup",
+        (
+            Figure("time", 12, "ms"),
+            Figure("of a kettle", 12, "ms", 10, "a kettle", 1.3),
+            Figure("water", value, "ml", bound=200),
+        ),
+    )
+    pot = Line("a pot", (Figure("time", 90, "ms"), Figure("tea", 7, "g")))
+    return Section("Tea", (), tables=(Table("Green", (cup, pot)),))
+
+
+def test_a_table_has_a_line_for_each_thing_and_a_column_for_each_figure(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What is compared shows its ratio, anything else its value, and what is missing nothing."""
+    assert run(["--check"], {"tea": lambda _: _tables(150)}) == 0
+    printed = capsys.readouterr().out
+    assert "## Tea\n\n### Green\n\n| what | time | of a kettle | water | tea |\n" in printed
+    assert "\n| a cup | 12 ms | 1.20, ≤ 1.3 | 150 ml, ≤ 200 |  |\n" in printed
+    assert "\n| a pot | 90 ms |  |  | 7 g |\n" in printed
+
+
+def test_a_missed_bound_in_a_table_fails_where_it_is_checked(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Where there is nothing to compare with, the bound is one of the value itself."""
+    assert run(["--check"], {"tea": lambda _: _tables(250)}) == 1
+    assert "250 ml, ≤ 200 **missed**" in capsys.readouterr().out
 
 
 def test_a_section_that_fails_is_a_line_and_the_others_are_measured(tmp_path: Path) -> None:

@@ -102,6 +102,18 @@ def test_plugins_are_listed_without_being_imported(flowyml: Ask) -> None:
     assert "shown_tracker" not in sys.modules
 
 
+def test_postponed_annotations_are_shown_as_they_are_written(
+    flowyml: Ask, install: Install
+) -> None:
+    """They are text already, and need no quotes."""
+    module = f"from __future__ import annotations\n{SECRETIVE}"
+    install("late", {"late_tracker": module}, f"{GROUP}late = late_tracker:Tracker\n")
+
+    (shown,) = flowyml("plugin", "show", "late", "-o", "json").objects
+
+    assert [each["type"] for each in shown["fields"]][:2] == ["str", "str | None"]
+
+
 @pytest.mark.usefixtures("tracker")
 def test_a_plugin_is_shown_with_its_fields(flowyml: Ask) -> None:
     """Name, type, default, whether it is a secret, and what the docstring says."""

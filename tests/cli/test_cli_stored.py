@@ -95,6 +95,14 @@ def test_nothing_is_overwritten(flowyml: Ask, project: Path, run_id: str) -> Non
     assert copy.read_text() == "mine now"
 
 
+def test_a_folder_that_cannot_be_is_told(flowyml: Ask, run_id: str) -> None:
+    """Such as one whose name is longer than the system has it."""
+    answer = flowyml("artifact", "get", f"{run_id}/model", "--to", 300 * "x")
+
+    assert answer.code == 2
+    assert re.search(r"cannot be copied into x+: .*name too long.*another with --to", answer.err)
+
+
 def test_what_was_changed_is_not_fetched(flowyml: Ask, project: Path, run_id: str) -> None:
     """One flipped bit: exit code 1, and no file, not even a part of it."""
     flip_a_bit(stored(project, run_id, "model"))

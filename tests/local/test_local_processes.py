@@ -7,9 +7,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.local.conftest import eventually
 
 from flowyml_local.processes import Process
-from tests.local.conftest import eventually
 
 FIRST_THREAD_ENDS = """
 import ctypes, sys, threading

@@ -56,6 +56,13 @@ def test_a_pipeline_is_found(target: str, project: Project, write_file: WriteFil
     assert find_reference(pipeline.reference(project.folder) or "", project).name == "production"
 
 
+def test_a_module_of_one_letter_is_found(project: Project, write_file: WriteFile) -> None:
+    """It is no drive of another system."""
+    write_file("k.py", ONE)
+
+    assert find_pipeline("k:pipeline", project).name == "production"
+
+
 def test_a_name_is_found_in_a_folder(project: Project, write_file: WriteFile) -> None:
     """The project's files and those of the folders in it are searched."""
     write_file("flows/one.py", ONE)

@@ -66,6 +66,7 @@ def test_an_artifact_is_loaded_by_name_and_digest() -> None:
 
     assert flowyml.load("rows").data == [1, 2]
     assert flowyml.load(result.artifacts[0].digest).data == [1, 2]
+    assert flowyml.load(result.artifacts[0].artifact_id).data == [1, 2]
 
 
 def test_an_output_is_loaded_as_a_run_tells_of_it() -> None:

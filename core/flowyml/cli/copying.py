@@ -73,18 +73,18 @@ def copy_files(
         IntegrityError: A file is not what was written, or its name leaves the folder.
     """
     targets = {file.name: _inside(folder, file.name) for file in source.manifest.files}
-    taken = [str(target) for target in targets.values() if target.exists()]
-    if taken:
-        message = f"{taken[0]} exists already; choose another folder with --to"
-        raise ConfigurationError(message)
     try:
+        taken = [str(target) for target in targets.values() if target.exists()]
+        if taken:
+            message = f"{taken[0]} exists already; choose another folder with --to"
+            raise ConfigurationError(message)
         with transfer(source.manifest.name, source.manifest.size, on_stderr=on_stderr) as advance:
             for name, target in targets.items():
                 _copy(source, name, target, advance)
     except FlowyMLError:
         raise
     except OSError as cause:
-        message = f"the files cannot be copied into {folder}: {cause}"
+        message = f"the files cannot be copied into {folder}: {cause}; choose another with --to"
         raise ConfigurationError(message) from cause
     return [
         {

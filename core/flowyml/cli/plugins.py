@@ -265,7 +265,7 @@ def _fields(cls: type) -> list[dict[str, Any]]:
     return [
         {
             "name": a.name,
-            "type": inspect.formatannotation(a.type) if a.type else "Any",
+            "type": _annotation(a.type),
             "required": a.default is attrs.NOTHING,
             "default": _default(a),
             "secret": not a.repr,
@@ -274,6 +274,13 @@ def _fields(cls: type) -> list[dict[str, Any]]:
         for a in attrs.fields(cls)
         if a.init
     ]
+
+
+def _annotation(annotation: object) -> str:
+    """Spell an annotation, which is text already where a module postpones them."""
+    if isinstance(annotation, str):
+        return annotation
+    return inspect.formatannotation(annotation or Any)
 
 
 def _default(a: attrs.Attribute[Any]) -> Any:

@@ -93,9 +93,9 @@ def _has_attribute(target: str) -> bool:
 
 
 def _split(target: str) -> tuple[str, str]:
-    """Part ``place:attribute``; the colon of a Windows drive parts nothing."""
+    """Part ``place:attribute``; what follows the colon of a Windows drive is no name."""
     place, colon, attribute = target.rpartition(":")
-    if colon and attribute.isidentifier() and len(place) > 1:
+    if colon and attribute.isidentifier():
         return place, attribute
     return target, ""
 

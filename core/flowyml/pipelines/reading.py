@@ -35,20 +35,20 @@ def Run(reference: str) -> RunResult:  # noqa: N802  # reads as what it gives: R
         return read_result(metadata, record.run_id, project, _stack_of(record.stack))
 
 
-def load(reference: str) -> Any:
+def load(reference: str | int) -> Any:
     """Return a stored value, verified.
 
     Args:
         reference: ``run:RUN_ID/output``, ``step.output`` of the newest run that has it,
             ``model:NAME@VERSION`` (the newest without a version), the URI of an artifact, or
-            whatever names an artifact on the command line.
+            whatever names an artifact on the command line, its number for example.
 
     Raises:
         NotFoundError: There is no such value.
         IntegrityError: What lies in the store is not what was stored.
         TrustError: Reading it could run code, and nobody vouches for it.
     """
-    project = current_project()
+    project, reference = current_project(), str(reference)
     if reference.startswith(RUN):
         run, output = parted(reference)
         outputs = Run(run).outputs
