@@ -7,6 +7,7 @@ name others; a third party gives its own subclass of `Artifact` hooks of its own
 from __future__ import annotations
 
 import numbers
+import operator
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar, Self, overload
 
@@ -52,6 +53,14 @@ def _required(artifact: Artifact, _field: attrs.Attribute[Any], value: object) -
         raise ValueError(message)
 
 
+def _text(artifact: Artifact, field: attrs.Attribute[Any], value: object) -> None:
+    """Refuse a number for a version: 1.10 and 1.1 are one number and two versions."""
+    if value is not None and not isinstance(value, str):
+        what = f"{type(artifact).__name__}({field.name}={value!r})"
+        message = f"{what}: the {field.name} is text; write {field.name}={str(value)!r}"
+        raise TypeError(message)
+
+
 def _own_dict(value: Any) -> dict[str, Any]:
     """Copy, so that a caller's later change to its own dict does not reach the artifact.
 
@@ -77,8 +86,8 @@ class Artifact:
     routed_as: ClassVar[type[Artifact] | None] = None
 
     data: Any = field(validator=_required)
-    name: str | None = field(default=None, kw_only=True)
-    version: str | None = field(default=None, kw_only=True)
+    name: str | None = field(default=None, kw_only=True, validator=_text)
+    version: str | None = field(default=None, kw_only=True, validator=_text)
     metadata: dict[str, Any] = field(factory=dict, kw_only=True, converter=_own_dict)
 
     def properties(self) -> dict[str, Any]:
@@ -101,7 +110,7 @@ class Model(Artifact):
 
     hooks: ClassVar[tuple[str, ...]] = ("store_artifact", "register_model", "deploy_model")
 
-    framework: str | None = field(kw_only=True)
+    framework: str | None = field(kw_only=True, validator=_text)
     serving_config: dict[str, Any] = field(factory=dict, kw_only=True, converter=_own_dict)
     input_schema: Any = field(default=None, kw_only=True)
     output_schema: Any = field(default=None, kw_only=True)
@@ -124,7 +133,7 @@ class Dataset(Artifact):
     """
 
     format_is_detected: bool = field(default=False, init=False, repr=False)
-    format: str | None = field(kw_only=True)
+    format: str | None = field(kw_only=True, validator=_text)
     schema: Any = field(default=None, kw_only=True)
     statistics: dict[str, Any] = field(factory=dict, kw_only=True, converter=_own_dict)
 
@@ -188,6 +197,17 @@ def _numbers(value: Mapping[str, Any]) -> dict[str, int | float]:
     return {key: _number(key, item) for key, item in _named_values(value).items()}
 
 
+def _position(step: Any) -> int | None:
+    """Return a whole number for anything that is one, also a NumPy scalar."""
+    if step is None or type(step) is int:
+        return step
+    try:
+        return operator.index(step)
+    except TypeError as cause:
+        message = f"the step of metrics is a whole number, not {step!r}"
+        raise TypeError(message) from cause
+
+
 @frozen(eq=False)
 class _NamedValues(Artifact, Mapping[str, Any]):
     """An artifact that is a mapping; copies and unions keep everything else it carries."""
@@ -239,7 +259,7 @@ class Metrics(_NamedValues):
     hooks: ClassVar[tuple[str, ...]] = ("store_artifact", "log_metrics")
 
     data: dict[str, int | float] = field(converter=_numbers)
-    step: int | None = field(default=None, kw_only=True)
+    step: int | None = field(default=None, kw_only=True, converter=_position)
 
     def at_step(self, step: int) -> Self:
         """Return a copy measured at this position of a training loop."""
