@@ -248,6 +248,10 @@ def test_what_is_most_likely_not_meant_is_a_warning(shop: Workshop) -> None:
     assert said(planned(shop, Model, Any, FraudModel=register)) == []
 
 
+class Models(Model):
+    """Its name is close to another one's."""
+
+
 def test_a_rule_whose_type_is_misspelt_asks_what_was_meant(shop: Workshop) -> None:
     """Also where the annotations do not tell everything; a class of the user's is no mistake."""
     for returned in ((Model,), (Model, Any)):
@@ -255,11 +259,18 @@ def test_a_rule_whose_type_is_misspelt_asks_what_was_meant(shop: Workshop) -> No
         assert (found.severity, found.problem.hint) == ("warning", "did you mean 'Model'?")
     (found,) = planned(shop, FraudModel, FraudModell=Rule()).problems
     assert found.problem.hint == "did you mean 'FraudModel'?"
-
-    class Models(Model):
-        """Its name is close to another one's."""
-
     assert said(planned(shop, Models, Models=Rule())) == []
+
+
+def test_a_type_that_nobody_could_load_is_an_error(shop: Workshop) -> None:
+    """Before it is trained."""
+
+    class Local(Model):
+        """Is gone when its function has ended."""
+
+    (found,) = planned(shop, Local).errors
+    assert "step 'step0', output 'out0': the class" in str(found)
+    assert "define it at the top level of a Python file" in str(found)
 
 
 def test_what_cannot_be_planned_is_an_error_of_its_output(shop: Workshop) -> None:

@@ -43,6 +43,20 @@ class Score(Metrics):
     """A user's own type without any."""
 
 
+class Shelf:
+    """Holds a type of its own."""
+
+    class Inner(Model):
+        """Is found below another class."""
+
+
+class Demanding(Model):
+    """Wants what no field keeps."""
+
+    def __init__(self, data: object, extra: int) -> None:
+        super().__init__([data, extra])
+
+
 def _facts(artifact: Artifact) -> dict[str, Any]:
     return {a.name: getattr(artifact, a.name) for a in attrs.fields(type(artifact))}
 
@@ -399,3 +413,20 @@ def test_no_warning_for_values_with_a_format(store: Any) -> None:
         warnings.simplefilter("error")
         for value in (1, "a", b"b", {"a": 1}, (1, 2), None, True, 1.5, dt.date(2026, 1, 1)):
             assert store.keeps(value)
+
+
+def test_a_type_that_is_not_found_again_is_refused() -> None:
+    """What nobody could load is not stored: the step says so, not the one who deploys."""
+
+    class Local(Model):
+        """Is gone when its function has ended."""
+
+    with pytest.raises(SerializationError, match=r"class .*Local is not found .* top level of a"):
+        pack(Local(1), type_name="Model", name="m", producer=None, key=None)
+    pack(Shelf.Inner(1), type_name="Model", name="m", producer=None, key=None)
+
+
+def test_a_type_that_is_not_made_from_its_fields_is_refused() -> None:
+    """An `__init__` of its own would be called without what it wants."""
+    with pytest.raises(SerializationError, match=r"Demanding could not be made again .*'extra'"):
+        pack(Demanding(1, extra=2), type_name="Model", name="m", producer=None, key=None)

@@ -22,7 +22,7 @@ from flowyml.routing.planned import (
     PlanProblem,
 )
 from flowyml.routing.router import STORE, Router, TypeRoute
-from flowyml.serialization import serializer_name
+from flowyml.serialization import check_class, serializer_name
 from flowyml.stacks.stack import Stack
 
 __all__ = ["DeclaredOutput", "Plan", "PlanProblem", "PlannedOutput", "make_plan"]
@@ -100,6 +100,10 @@ def _serializer(expected: Expected, route: TypeRoute) -> str:
     if expected.container:
         return SHAPE_FORMAT
     wanted = route.rule.format
-    if expected.cls is None or (issubclass(expected.cls, Artifact) and wanted is None):
+    if expected.cls is None:
         return wanted or UNKNOWN
+    if issubclass(expected.cls, Artifact):
+        check_class(expected.cls)
+        if wanted is None:
+            return UNKNOWN
     return serializer_name(expected.cls, wanted)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from flowyml.serialization.contract import PickleWarning, RefusedError, Serializer
-from flowyml.serialization.packing import Packed, pack, serializer_name
+from flowyml.serialization.packing import Packed, check_class, pack, serializer_name
 from flowyml.serialization.tagged import decode, encode
 from flowyml.serialization.unpacking import unpack, unpack_data
 
@@ -12,6 +12,7 @@ __all__ = [
     "PickleWarning",
     "RefusedError",
     "Serializer",
+    "check_class",
     "decode",
     "encode",
     "pack",

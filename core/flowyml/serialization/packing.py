@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from functools import cache
 from typing import Any
 
 import attrs
@@ -15,12 +17,12 @@ from flowyml.artifacts import Artifact
 from flowyml.errors import SerializationError
 from flowyml.records import Manifest, Producer
 from flowyml.serialization.catalog import automatic, by_format
-from flowyml.serialization.classes import place_of
+from flowyml.serialization.classes import is_importable, place_of
 from flowyml.serialization.contract import PickleWarning, RefusedError, Serializer, Write
 from flowyml.serialization.tagged import encode
 from flowyml.storage.files import FileSink
 
-__all__ = ["Packed", "pack", "serializer_name"]
+__all__ = ["Packed", "check_class", "pack", "serializer_name"]
 
 
 @frozen
@@ -56,12 +58,15 @@ def pack(
         format: The format that a rule asks for; else an artifact's own ``format`` counts.
 
     Raises:
-        SerializationError: No format holds the value exactly, or the one asked for does not.
+        SerializationError: No format holds the value exactly, or the one asked for does not; or
+            its class would not be found, or not be made again, by whoever loads it.
 
     Warns:
         PickleWarning: It had to be cloudpickle.
     """
     artifact = value if isinstance(value, Artifact) else None
+    if artifact:
+        check_class(type(artifact))
     data = artifact.data if artifact else value
     serializer, write = _choose(data, format or _own_format(artifact))
     manifest = Manifest(
@@ -80,6 +85,35 @@ def pack(
         key=key,
     )
     return Packed(manifest, write)
+
+
+def check_class(cls: type[Artifact]) -> None:
+    """Refuse an artifact type whose artifacts could be stored and never loaded.
+
+    Raises:
+        SerializationError: It is not found under its own name, or not made from its fields alone.
+    """
+    if fault := _fault_of(cls):
+        raise SerializationError(fault)
+
+
+@cache
+def _fault_of(cls: Any) -> str | None:
+    if not is_importable(cls):
+        return (
+            f"the class {cls.__qualname__} is not found in a module under its own name, so nobody "
+            "could load what is stored of it; define it at the top level of a Python file"
+        )
+    fields = {a.alias or a.name: None for a in attrs.fields(cls) if a.init and a.name != "data"}
+    try:
+        inspect.signature(cls).bind(None, **fields)
+    except TypeError as cause:
+        return (
+            f"a {cls.__qualname__} could not be made again when it is loaded, from its data and "
+            f"its fields alone: {cause}; declare what it adds with `@attrs.frozen(eq=False)` and "
+            "`attrs.field(kw_only=True)`, without an `__init__` of its own"
+        )
+    return None
 
 
 def serializer_name(cls: type, format: str | None = None) -> str:  # noqa: A002
