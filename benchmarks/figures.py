@@ -8,7 +8,7 @@ from typing import Literal
 
 from attrs import frozen
 
-__all__ = ["Figure", "Section", "median", "medians"]
+__all__ = ["Figure", "Line", "Section", "Table", "median", "medians"]
 
 
 @frozen
@@ -21,8 +21,9 @@ class Figure:
         unit: Its unit: ``ms``, ``s``, ``MiB``, ``MiB/s``, ``modules``.
         floor: What it is compared with, measured in the same run.
         against: What the floor is, in words.
-        bound: The ratio ``value / floor`` that is promised; None where nothing is promised.
-        direction: Whether the ratio has to stay at most, or at least, at the bound.
+        bound: The ratio ``value / floor`` that is promised, or the value where there is no floor;
+            None where nothing is promised.
+        direction: Whether it has to stay at most, or at least, at the bound.
     """
 
     what: str
@@ -41,9 +42,36 @@ class Figure:
     @property
     def holds(self) -> bool:
         """Whether the bound is kept; a figure without one always does."""
-        if self.bound is None or self.ratio is None:
+        if self.bound is None:
             return True
-        return self.ratio <= self.bound if self.direction == "at most" else self.ratio >= self.bound
+        reached = self.value if self.ratio is None else self.ratio
+        return reached <= self.bound if self.direction == "at most" else reached >= self.bound
+
+
+@frozen
+class Line:
+    """Several figures of one thing that was measured.
+
+    Attributes:
+        what: What was measured, as the first cell of the line.
+        figures: The other cells; what each of them says of itself is the head of its column.
+    """
+
+    what: str
+    figures: tuple[Figure, ...]
+
+
+@frozen
+class Table:
+    """Lines that are read one against the other.
+
+    Attributes:
+        title: Heading of the table.
+        lines: What was measured; a line may lack some of the columns.
+    """
+
+    title: str
+    lines: tuple[Line, ...]
 
 
 @frozen
@@ -56,6 +84,7 @@ class Section:
         note: How to read it.
         failures: What could not be measured, and why: a page with one of them is no result.
         seconds: How long the measuring took.
+        tables: Further figures, where a thing has several of them.
     """
 
     title: str
@@ -63,6 +92,14 @@ class Section:
     note: str = ""
     failures: tuple[str, ...] = ()
     seconds: float | None = None
+    tables: tuple[Table, ...] = ()
+
+    @property
+    def missed(self) -> tuple[Figure, ...]:
+        """Every figure whose bound does not hold."""
+        lines = [line for table in self.tables for line in table.lines]
+        figures = [*self.figures, *(figure for line in lines for figure in line.figures)]
+        return tuple(figure for figure in figures if not figure.holds)
 
 
 def median(measure: Callable[[], float], times: int = 5) -> float:

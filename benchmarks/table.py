@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-from benchmarks.figures import Figure, Section
+from benchmarks.figures import Figure, Section, Table
 
 __all__ = ["page"]
 
@@ -49,11 +49,25 @@ def _processor() -> str:
 
 
 def _section(section: Section) -> str:
-    head = ["| what | measured | compared with | ratio | promised |", "|---|---|---|---|---|"]
     note = [section.note, ""] if section.note else []
     rows = [*map(_row, section.figures), *map(_failure, section.failures)]
+    plain = [*_head("what", "measured", "compared with", "ratio", "promised"), *rows, ""]
+    tables = [row for table in section.tables for row in _table(table)]
     took = [f"Measured in {section.seconds / 60:.1f} minutes.", ""] if section.seconds else []
-    return "\n".join([f"## {section.title}", "", *note, *head, *rows, "", *took])
+    return "\n".join([f"## {section.title}", "", *note, *(plain if rows else ()), *tables, *took])
+
+
+def _table(table: Table) -> Iterable[str]:
+    columns = dict.fromkeys(figure.what for line in table.lines for figure in line.figures)
+    yield from (f"### {table.title}", "", *_head("what", *columns))
+    for line in table.lines:
+        cells = {figure.what: _cell(figure) for figure in line.figures}
+        yield _cells(line.what, *(cells.get(column, "") for column in columns))
+    yield ""
+
+
+def _head(*columns: str) -> list[str]:
+    return [_cells(*columns), "|" + "---|" * len(columns)]
 
 
 def _failure(said: str) -> str:
@@ -64,19 +78,31 @@ def _failure(said: str) -> str:
 
 def _row(figure: Figure) -> str:
     floor = f"{_number(figure.floor)} {figure.unit}, {figure.against}" if figure.floor else ""
-    ratio = f"{figure.ratio:.2f}" if figure.ratio is not None else ""
-    sign = "≤" if figure.direction == "at most" else "≥"
-    bound = (
-        f"{sign} {figure.bound:.3g}{'' if figure.holds else ' **missed**'}" if figure.bound else ""
-    )
-    cells: Iterable[str] = (
-        figure.what,
-        f"{_number(figure.value)} {figure.unit}".strip(),
-        floor,
-        ratio,
-        bound,
-    )
+    return _cells(figure.what, _value(figure), floor, _ratio(figure), _bound(figure))
+
+
+def _cell(figure: Figure) -> str:
+    """Return all that matters of a figure: its ratio where it has one, else its value."""
+    return ", ".join(filter(None, (_ratio(figure) or _value(figure), _bound(figure))))
+
+
+def _cells(*cells: str) -> str:
     return "| " + " | ".join(cells) + " |"
+
+
+def _value(figure: Figure) -> str:
+    return f"{_number(figure.value)} {figure.unit}".strip()
+
+
+def _ratio(figure: Figure) -> str:
+    return f"{figure.ratio:.2f}" if figure.ratio is not None else ""
+
+
+def _bound(figure: Figure) -> str:
+    if not figure.bound:
+        return ""
+    sign = "≤" if figure.direction == "at most" else "≥"
+    return f"{sign} {figure.bound:.3g}{'' if figure.holds else ' **missed**'}"
 
 
 def _number(value: float) -> str:

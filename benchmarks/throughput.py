@@ -7,13 +7,14 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import frozen
 
-from benchmarks.figures import Figure, Section
+from benchmarks.figures import Figure, Line, Section, Table
 from benchmarks.processes import ROOT, environment, report_of
 
 __all__ = ["measure"]
@@ -22,16 +23,7 @@ KIB, MIB, GIB = 2**10, 2**20, 2**30
 
 LARGE: Final = 256 * MIB
 
-WHOLE: Final = ("array", "frame", "model", "folder")
-"""Kinds of which 1 GiB is moved: locally and to S3, and an array to every store."""
-
-FILES: Final = 10_000
-"""Files of 1 KiB in a folder; one of 1 GiB has files of 16 MiB."""
-
-FEWER_FILES: Final = 500
-"""In a bucket, where each of them goes there and back five times: 10,000 would take ten minutes."""
-
-PATIENCE: Final = 960
+PATIENCE: Final = 1080
 """Seconds for all transfers; those that come too late are left out, and the page says so."""
 
 MOST_OF_ONE: Final = 150
@@ -43,102 +35,157 @@ LEAST_OF_RIVAL: Final = 0.9
 MOST_MEMORY: Final = 64
 """MiB that storing something large may need above the value itself."""
 
-CLIENTS: Final = {"s3": "boto3", "gcs": "google.cloud.storage", "azure": "azure.storage.blob"}
-RIVALS: Final = {"s3": "boto3", "gcs": "google-cloud-storage", "azure": "azure-storage-blob"}
 FILE_SYSTEMS: Final = ("s3fs", "gcsfs", "adlfs")
 
-NOTE: Final = (
-    "The plain way is one call of the value's own library on the local disk, and one upload or "
-    "download of the finished file by the vendor's client elsewhere (16 together for a folder); "
-    "fsspec puts and gets the same finished file. None of them hashes, verifies or commits. "
-    "Servers run on this machine and share its processors. Requests and bytes are those of storing "
-    "through a proxy that counts; the emulator of Cloud Storage names its own address and is left "
-    "out there."
-)
+NOTE: Final = """\
+A line has the time of storing or loading, and what multiple it is of the time that the plain way
+takes, and fsspec's `put` or `get`, for the same finished file. The plain way is one call of the
+value's own library on the local disk, or SHA-256 alone where that takes longer, and one upload or
+download of the finished file by the vendor's client elsewhere, of 16 files at once for a folder.
+None of them hashes, verifies or commits. Memory is what the process has more at its peak: the value
+itself is among it after loading, but not after storing. Requests, and the bytes that went to the
+server, were counted by a proxy in one more round.
+
+Servers run on this machine and share its processors. Files of a folder have 1 KiB, those of a
+folder of 1 GiB 16 MiB. 10,000 files go to the disk, but 1,000 to a bucket: of 10,000, boto3 alone
+would take about three minutes for requests that are all alike. What is 1 GiB goes to a bucket once
+and not by fsspec, for it is four times 256 MiB: an array, and to S3 a frame and a folder as well.\
+"""
+
+KINDS: Final = ("array", "frame", "model", "folder")
 
 
 @frozen
+class Store:
+    """One kind of store, and who moves the same bytes there the plain way.
+
+    Attributes:
+        title: Its name on the page.
+        rival: The one that it is compared with.
+        client: The rival's module; empty where it needs none.
+    """
+
+    title: str
+    rival: str
+    client: str = ""
+
+
+BUCKETS: Final = {
+    "s3": Store("S3", "boto3", "boto3"),
+    "gcs": Store("Cloud Storage", "google-cloud-storage", "google.cloud.storage"),
+    "azure": Store("Azure Blob Storage", "azure-storage-blob", "azure.storage.blob"),
+}
+STORES: Final = {"local": Store("Local disk", "the plain way"), **BUCKETS}
+
+
+@frozen
+class Transfers:
+    """What is moved: a value of each of these kinds and sizes, to each of these stores and back.
+
+    Attributes:
+        stores: Names of the stores.
+        kinds: ``array``, ``frame``, ``model`` or ``folder``.
+        sizes: Lengths in bytes.
+    """
+
+    stores: Iterable[str]
+    kinds: tuple[str, ...]
+    sizes: tuple[int, ...]
+
+
+TRANSFERS: Final = (
+    Transfers(STORES, ("array", "frame", "model"), (KIB, MIB)),
+    Transfers(STORES, ("frame", "model"), (64 * MIB,)),
+    Transfers(STORES, ("array",), (LARGE, GIB)),
+    Transfers(STORES, ("folder",), (100 * KIB,)),
+    Transfers(BUCKETS, ("folder",), (1000 * KIB,)),
+    Transfers(("local",), ("array",), (64 * MIB,)),
+    Transfers(("local",), ("frame", "model"), (LARGE, GIB)),
+    Transfers(("local",), ("folder",), (10_000 * KIB,)),
+    Transfers(("local", "s3"), ("folder",), (GIB,)),
+    Transfers(("s3",), ("frame",), (GIB,)),
+)
+"""Bytes of a folder of small files are given as a KiB for each of them."""
+
+
+@frozen(order=True)
 class Transfer:
     """One value that goes to one store and back.
 
     Attributes:
-        service: ``local``, or the kind of the object store.
-        kind: ``array``, ``frame``, ``model`` or ``folder``.
-        size: Its length in bytes.
-        promised: Whether the budgets hold for it.
+        size: Its length in bytes; the shortest are moved first.
+        store: Name of the store.
+        kind: What it is.
     """
 
-    service: str
-    kind: str
     size: int
-    promised: bool = False
+    store: str
+    kind: str
 
     @property
     def what(self) -> str:
         """The first words of its lines."""
-        if self.kind == "folder":
-            if self.size >= GIB:
-                return f"{self.service}: folder of {self.size // GIB} GiB"
-            return f"{self.service}: folder of {self.size // KIB:,} files"
+        if self.kind == "folder" and self.size < GIB:
+            return f"folder of {self.size // KIB:,} files"
         units = (("GiB", GIB), ("MiB", MIB), ("KiB", KIB))
         size = next(f"{self.size // unit} {name}" for name, unit in units if self.size >= unit)
-        return f"{self.service}: {self.kind} of {size}"
+        return f"{self.kind} of {size}"
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where its lines come in the table of the store."""
+        return KINDS.index(self.kind), self.size
+
+    @property
+    def is_promised(self) -> bool:
+        """Whether the budgets hold for it."""
+        return self.kind == "array" and self.size == LARGE
 
     @property
     def rounds(self) -> int:
-        """How often it is moved."""
-        if self.kind == "folder" or self.size >= GIB:
+        """How often it is moved, each way first as often as the other, but for the longest."""
+        if self.size >= GIB or (self.kind == "folder" and self.size > 100 * KIB):
             return 1
-        if self.size <= MIB:
-            return 15
-        return 3 if self.promised or self.service == "local" else 2
+        return 14 if self.size <= MIB and self.kind != "folder" else 4
 
     @property
     def is_counted(self) -> bool:
         """Whether it is sent once more to count its requests, which takes as long again."""
-        return self.kind in {"array", "folder"} and self.size < GIB
+        return self.size <= 100 * KIB or (self.kind == "array" and self.size < GIB)
+
+    @property
+    def is_put_by_fsspec(self) -> bool:
+        """Whether fsspec moves it as well: in a bucket, 1 GiB takes it four times 256 MiB."""
+        return self.store == "local" or self.size < GIB
 
 
 def measure(folder: Path) -> Section:
     """Compare each transfer with the same bytes moved the plain way, in turn."""
-    failures = [f"{service}: {why}" for service in CLIENTS if (why := _why_not(service))]
+    missing = {name: why for name, store in BUCKETS.items() if (why := _why_not(name, store))}
+    failures = [f"{name}: {why}" for name, why in missing.items()]
     python = sys.executable
     try:
         python = environment(folder / "fsspec", *FILE_SYSTEMS)
     except (OSError, subprocess.CalledProcessError) as error:
         failures.append(f"fsspec's file systems cannot be installed: {error}")
-    figures: list[Figure] = []
+    reports: dict[Transfer, Mapping[str, Any]] = {}
     end = time.monotonic() + PATIENCE
-    for transfer in _transfers():
+    for transfer in sorted(one for one in _transfers() if one.store not in missing):
         try:
-            report = _report(transfer, python, end)
+            report = reports[transfer] = _report(transfer, python, end)
         except (RuntimeError, subprocess.TimeoutExpired) as error:
-            failures.append(f"{transfer.what}: {error}")
+            failures.append(f"{transfer.store}, {transfer.what}: {error}")
         else:
-            figures += _figures(transfer, report)
             if why := report.get("fsspec_failed"):
-                failures.append(f"{transfer.what}, fsspec: {why}")
-    return Section("Throughput", tuple(figures), NOTE, tuple(failures))
+                failures.append(f"{transfer.store}, {transfer.what}, fsspec: {why}")
+    tables = tuple(_table(name, reports) for name in STORES if name not in missing)
+    return Section("Throughput", (), NOTE, tuple(failures), tables=tables)
 
 
 def _transfers() -> Iterator[Transfer]:
-    for size in (KIB, MIB, 64 * MIB):
-        yield Transfer("local", "array", size)
-    yield Transfer("local", "array", LARGE, promised=True)
-    for kind in WHOLE:
-        yield Transfer("local", kind, GIB)
-    yield Transfer("local", "folder", FILES * KIB)
-    for service in CLIENTS:
-        if not _why_not(service):
-            for size in (KIB, MIB, LARGE):
-                yield Transfer(service, "array", size, promised=size == LARGE)
-    for service in CLIENTS:
-        if not _why_not(service):
-            yield Transfer(service, "array", GIB)
-    if not _why_not("s3"):
-        for kind in WHOLE[1:]:
-            yield Transfer("s3", kind, GIB)
-        yield Transfer("s3", "folder", FEWER_FILES * KIB)
+    for these in TRANSFERS:
+        for size, store, kind in product(these.sizes, these.stores, these.kinds):
+            yield Transfer(size, store, kind)
 
 
 def _report(transfer: Transfer, python: str, end: float) -> Mapping[str, Any]:
@@ -146,48 +193,56 @@ def _report(transfer: Transfer, python: str, end: float) -> Mapping[str, Any]:
     if left < 1:
         message = f"left out, for those before it took {PATIENCE / 60:.0f} minutes"
         raise RuntimeError(message)
-    words = (transfer.service, transfer.kind, transfer.size, transfer.rounds)
-    chosen = sys.executable if transfer.service == "local" else python
+    words = (transfer.store, transfer.kind, transfer.size, transfer.rounds)
+    chosen = python if transfer.is_put_by_fsspec else ""
     counted = int(transfer.is_counted)
     patience = min(left, MOST_OF_ONE)
     return report_of("transfer.py", *words, chosen, counted, patience=patience)
 
 
-def _figures(transfer: Transfer, report: Mapping[str, Any]) -> Iterator[Figure]:
-    rival = RIVALS.get(transfer.service, "the plain call")
-    floor, against = report["put"], rival
-    if report["hash"] > floor:
-        floor, against = report["hash"], "SHA-256 alone"
-    bound = 1 / LEAST_OF_RIVAL if transfer.promised else None
-    store, load = 1000 * report["store"], 1000 * report["load"]
-    yield Figure(f"{transfer.what}, store", store, "ms", 1000 * floor, against, bound)
-    yield Figure(f"{transfer.what}, load", load, "ms", 1000 * report["get"], rival)
-    if "fsspec_put" in report:
-        put, get = 1000 * report["fsspec_put"], 1000 * report["fsspec_get"]
-        yield Figure(f"{transfer.what}, store", store, "ms", put, "put by fsspec")
-        yield Figure(f"{transfer.what}, load", load, "ms", get, "get by fsspec")
-    if transfer.size >= LARGE:
-        limit = 1.0 if transfer.promised else None
-        what = f"{transfer.what}, memory above the value"
-        yield Figure(what, report["peak"], "MiB", MOST_MEMORY, "the budget", limit)
-        yield Figure(f"{transfer.what}, memory to load it", report["back"], "MiB")
-    if "ours_requests" in report:
-        ours, theirs = report["ours_requests"], report["client_requests"]
-        yield Figure(f"{transfer.what}, requests", ours, "", theirs, rival)
-        ours, theirs = report["ours_sent"] / KIB, report["client_sent"] / KIB
-        yield Figure(f"{transfer.what}, sent", ours, "KiB", theirs, rival)
+def _table(name: str, reports: Mapping[Transfer, Mapping[str, Any]]) -> Table:
+    """Return two lines for each value that was moved to a store."""
+    mine = sorted((one for one in reports if one.store == name), key=lambda one: one.place)
+    lines = (line for transfer in mine for line in _lines(transfer, reports[transfer]))
+    return Table(STORES[name].title, tuple(lines))
 
 
-def _why_not(service: str) -> str | None:
+def _lines(transfer: Transfer, report: Mapping[str, Any]) -> Iterator[Line]:
+    for direction in ("store", "load"):
+        figures = _figures(transfer, direction, report[direction])
+        yield Line(f"{transfer.what}, {direction}", tuple(figures))
+
+
+def _figures(transfer: Transfer, direction: str, moved: Mapping[str, float]) -> Iterator[Figure]:
+    """Give all that was measured of one direction, in the order of the columns."""
+    rival = STORES[transfer.store].rival
+    promised = transfer.is_promised and direction == "store"
+    took = 1000 * moved["time"]
+    bound = 1 / LEAST_OF_RIVAL if promised else None
+    yield Figure("time", took, "ms")
+    yield Figure(f"of {rival}", took, "ms", 1000 * moved["plain"], rival, bound)
+    if "fsspec" in moved:
+        yield Figure("of fsspec", took, "ms", 1000 * moved["fsspec"], "fsspec")
+    if transfer.size > MIB:
+        limit = MOST_MEMORY if promised else None
+        yield Figure("memory", moved["memory"], "MiB", bound=limit)
+    if "requests" in moved:
+        yield Figure("requests", moved["requests"], "")
+        yield Figure("client's requests", moved["plain_requests"], "")
+        yield Figure("sent", moved["sent"] / KIB, "KiB")
+        yield Figure("client sent", moved["plain_sent"] / KIB, "KiB")
+
+
+def _why_not(name: str, store: Store) -> str | None:
     """Say what is missing to measure an object store."""
     try:
-        found = importlib.util.find_spec(CLIENTS[service])
+        found = importlib.util.find_spec(store.client)
     except ModuleNotFoundError:
         found = None
     if found is None:
-        return f"{RIVALS[service]} is not installed"
-    if service == "azure" and not (ROOT / ".nox/node/node_modules/azurite").exists():
+        return f"{store.rival} is not installed"
+    if name == "azure" and not (ROOT / ".nox/node/node_modules/azurite").exists():
         return "Azurite is not installed"
-    if service == "azure" and shutil.which("node") is None:
+    if name == "azure" and shutil.which("node") is None:
         return "Node is not installed"
     return None

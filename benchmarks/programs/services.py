@@ -1,5 +1,6 @@
 """The stores that values are moved to, each with the plainest way to move the same bytes there."""
 
+import copy
 import os
 import shutil
 import time
@@ -10,13 +11,8 @@ from pathlib import Path
 TOGETHER = 16
 """How many files of a folder the vendors' clients are given at once."""
 
-
-def each(place, move):
-    """Call something with a file, or with each file of a folder, many together."""
-    if not place.is_dir():
-        return move(place, "")
-    with ThreadPoolExecutor(TOGETHER) as pool:
-        return list(pool.map(lambda file: move(file, f"/{file.name}"), sorted(place.iterdir())))
+PLAIN, GOT = Path("plain"), Path("got")
+"""What the vendors' clients send, a file or a folder, and where they put what they fetch."""
 
 
 class Disk:
@@ -30,8 +26,7 @@ class Disk:
 
         self.write, self.read = write, read
         self.folders = LocalArtifactStore(path=Path("store").absolute()).folders()
-        Path("fsspec").mkdir()
-        self.fsspec = ("file", {}, str(Path("fsspec").absolute()))
+        self.fsspec = ("file", {}, str(folder_of("fsspec")))
 
     def put(self, value, name):
         """Write it plainly; of writing and hashing the same bytes the slower one counts."""
@@ -47,7 +42,27 @@ class Disk:
         self.read(Path(name))
 
 
-class S3:
+class Bucket:
+    """An object store, whose client sends and fetches one file a call."""
+
+    def at(self, url):
+        """Return the same store, reached by another address."""
+        other = copy.copy(self)
+        other.connect(url)
+        return other
+
+    def put(self, _value, name):
+        """Send the file, or the files many together."""
+        each(lambda file, end: self.send(file, name + end))
+
+    def get(self, name):
+        """Fetch the file, or the files many together."""
+        if PLAIN.is_dir():
+            GOT.mkdir()
+        each(lambda _file, end: self.fetch(name + end, Path(f"{GOT}{end}")))
+
+
+class S3(Bucket):
     """A bucket of SeaweedFS, moved to by boto3's transfer manager."""
 
     def __init__(self, started, *_):
@@ -55,16 +70,15 @@ class S3:
         from tests.servers.s3 import CREDENTIALS, start_seaweedfs
 
         os.environ.update(CREDENTIALS, AWS_DEFAULT_REGION="us-east-1")
-        data = Path("server").absolute()
-        data.mkdir()
-        server = start_seaweedfs(data)
+        server = start_seaweedfs(folder_of("server"))
         started.callback(server.kill)
-        self._connect(server.url)
+        self.connect(server.url)
         self.client.create_bucket(Bucket="bench")
         keys = dict(zip(("key", "secret"), CREDENTIALS.values(), strict=True))
         self.fsspec = ("s3", {**keys, "endpoint_url": server.url}, "bench/fsspec")
 
-    def _connect(self, url):
+    def connect(self, url):
+        """Make the client and the store."""
         import boto3
         from botocore.config import Config
 
@@ -75,107 +89,101 @@ class S3:
         self.client = boto3.client("s3", endpoint_url=url, config=pool)
         self.folders = S3ArtifactStore("bench", endpoint_url=url).folders()
 
-    def at(self, url):
-        """Return the same store, reached by another address."""
-        other = object.__new__(S3)
-        other._connect(url)
-        return other
+    def send(self, path, name):
+        """Put a file."""
+        self.client.upload_file(str(path), "bench", name)
 
-    def put(self, _value, name):
-        """Put the file, or the files."""
-        each(
-            Path("plain"),
-            lambda file, end: self.client.upload_file(str(file), "bench", name + end),
-        )
-
-    def get(self, name):
-        """Get the file, or the files."""
-        many = Path("plain").is_dir()
-        Path("got").mkdir(exist_ok=True)
-        each(
-            Path("plain"),
-            lambda _file, end: self.client.download_file(
-                "bench", name + end, f"got{end}" if many else "got/one"
-            ),
-        )
+    def fetch(self, name, path):
+        """Get a file."""
+        self.client.download_file("bench", name, str(path))
 
 
-class GCS:
+class GCS(Bucket):
     """A bucket of the emulator, moved to by Google's client."""
 
     def __init__(self, started, *_):
         """Start the server and make the bucket."""
         from tests.servers.gcs import make_gcs_bucket, start_gcs
 
-        data = Path("server").absolute()
-        data.mkdir()
-        server = start_gcs(data)
+        server = start_gcs(folder_of("server"))
         started.callback(server.kill)
         make_gcs_bucket(server.url, "bench")
-        self._connect(server.url)
-        self.url = None  # uploads go to the address that the emulator names, past any proxy
+        self.connect(server.url)
         self.fsspec = ("gs", {"token": "anon", "endpoint_url": server.url}, "bench/fsspec")
 
-    def _connect(self, url):
+    def connect(self, url):
+        """Make the client and the store, and let the emulator name this address in its answers."""
+        import requests
+
         from flowyml_gcp.storage import GCSArtifactStore
 
+        self.url = url
+        requests.put(f"{url}/_internal/config", json={"externalUrl": url}, timeout=60)
         store = GCSArtifactStore("bench", endpoint_url=url)
         self.folders = store.folders()
         self.bucket = store.objects.client.bucket("bench")
 
-    def put(self, _value, name):
-        """Put the file."""
-        self.bucket.blob(name).upload_from_filename("plain")
+    def send(self, path, name):
+        """Put a file."""
+        self.bucket.blob(name).upload_from_filename(path)
 
-    def get(self, name):
-        """Get the file."""
-        self.bucket.blob(name).download_to_filename("got")
+    def fetch(self, name, path):
+        """Get a file."""
+        self.bucket.blob(name).download_to_filename(path)
 
 
-class Azure:
+class Azure(Bucket):
     """A container of Azurite, moved to by Azure's client with as many connections as ours."""
 
     def __init__(self, started, *_):
         """Start the server and make the container."""
         from tests.servers.azurite import start_azurite
 
-        data = Path("server").absolute()
-        data.mkdir()
-        azurite = start_azurite(data)
+        azurite = start_azurite(folder_of("server"))
         started.callback(azurite.process.kill)
-        self.address = azurite.connection_string()
-        self._connect(azurite.process.url)
+        self.url, self.address = azurite.process.url, azurite.connection_string()
+        self.connect(self.url)
         self.client.create_container()
         self.fsspec = ("abfs", {"connection_string": self.address}, "bench/fsspec")
 
-    def _connect(self, url):
+    def connect(self, url):
+        """Make the client and the store."""
         from azure.storage.blob import ContainerClient
 
         from flowyml_azure.storage import AzureArtifactStore
 
-        self.url = url
+        self.url, self.address = url, self.address.replace(self.url, url)
         self.client = ContainerClient.from_connection_string(self.address, "bench")
         self.folders = AzureArtifactStore("bench", connection_string=self.address).folders()
 
-    def at(self, url):
-        """Return the same store, reached by another address."""
-        other = object.__new__(Azure)
-        other.address = self.address.replace(self.url, url)
-        other._connect(url)
-        return other
-
-    def put(self, _value, name):
-        """Put the file."""
-        with Path("plain").open("rb") as file:
+    def send(self, path, name):
+        """Put a file."""
+        with path.open("rb") as file:
             self.client.upload_blob(name, file, max_concurrency=8)
 
-    def get(self, name):
-        """Get the file."""
-        with Path("got").open("wb") as file:
+    def fetch(self, name, path):
+        """Get a file."""
+        with path.open("wb") as file:
             self.client.download_blob(name, max_concurrency=8).readinto(file)
 
 
 SERVICES = {"local": Disk, "s3": S3, "gcs": GCS, "azure": Azure}
+
+
+def each(move):
+    """Call something with the plain file, or with each file of the folder, many together."""
+    if not PLAIN.is_dir():
+        move(PLAIN, "")
+        return
+    with ThreadPoolExecutor(TOGETHER) as pool:
+        list(pool.map(lambda file: move(file, f"/{file.name}"), sorted(PLAIN.iterdir())))
+
+
+def folder_of(name):
+    """Make a folder, and return where it is."""
+    place = Path(name).absolute()
+    place.mkdir()
+    return place
 
 
 def clear(name):

@@ -1,8 +1,8 @@
 """Store and load one value, each time in turn with the plainest way to move the same bytes.
 
-``transfer.py SERVICE KIND BYTES ROUNDS PYTHON COUNT`` prints the median seconds, the peak of memory
-above the value itself, and, where COUNT is 1, what went over the wire. PYTHON has fsspec's file
-systems.
+``transfer.py SERVICE KIND BYTES ROUNDS PYTHON COUNT`` prints, for storing and for loading, the median
+seconds of each way, the peak of the memory that ours adds, and, where COUNT is 1, what went over the
+wire. PYTHON has fsspec's file systems; where it is empty, fsspec is not measured.
 """
 
 import ctypes
@@ -14,17 +14,17 @@ import statistics
 import subprocess
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
-from services import SERVICES, clear
+from services import GOT, PLAIN, SERVICES, clear
 
 from flowyml.serialization import pack, unpack
 from flowyml.storage.files import StoreRequest
 
 service, kind, size, rounds = sys.argv[1], sys.argv[2], int(sys.argv[3]), int(sys.argv[4])
-python, count = sys.argv[5], sys.argv[6] == "1"
+python, counts = sys.argv[5], sys.argv[6] == "1"
 
 PIECE = 2**24 if size >= 2**30 else 1024
 """Bytes of each file of a folder."""
@@ -137,50 +137,79 @@ def load(folders, uri):
         loaded.sum()
 
 
-def once(place, value, name):
-    """Move a value there and back both ways; return the figures of one round."""
-    clear(name)
-    begun = time.perf_counter()
-    hashed = place.put(value, name) or 0.0
-    put = time.perf_counter() - begun - hashed
-    uri, stored, peak = peak_of(store, place.folders, value, f"a/{name}")
-    begun = time.perf_counter()
-    place.get(name)
-    got = time.perf_counter() - begun
-    _, loaded, back = peak_of(load, place.folders, uri)
+def once(place, value, number):
+    """Move a value there and back both ways; return the figures of each direction.
+
+    Each way comes first in every other round: the second one finds a server that is still busy with
+    what the first one brought, and has to get memory that the first one took.
+    """
+    name, uri = f"moved-{number}", None
+    there, back = {}, {}
+
+    def put():
+        begun = time.perf_counter()
+        hashed = place.put(value, name) or 0.0
+        there["plain"] = max(time.perf_counter() - begun - hashed, hashed)
+
+    def get():
+        begun = time.perf_counter()
+        place.get(name)
+        back["plain"] = time.perf_counter() - begun
+
+    def ours_there():
+        nonlocal uri
+        uri, there["time"], there["memory"] = peak_of(store, place.folders, value, f"a/{name}")
+
+    def ours_back():
+        _, back["time"], back["memory"] = peak_of(load, place.folders, uri)
+
+    for ways in (put, ours_there), (get, ours_back):
+        for move in reversed(ways) if number % 2 else ways:
+            move()
     place.folders.delete(uri)
-    for made in (name, "read", "got"):
+    for made in (name, "read", GOT):
         clear(made)
+    return {"store": there, "load": back}
+
+
+def medians(rounds):
+    """Return the middle one of each figure."""
     return {
-        "store": stored,
-        "load": loaded,
-        "put": put,
-        "get": got,
-        "hash": hashed,
-        "peak": peak,
-        "back": back,
+        direction: {
+            name: statistics.median(each[direction][name] for each in rounds)
+            for name in rounds[0][direction]
+        }
+        for direction in rounds[0]
     }
 
 
-def counted(place, value):
-    """Store once more through a proxy that counts; return requests and bytes, ours and theirs."""
+@contextmanager
+def counting(proxy, figures, prefix=""):
+    """Note the requests, and the bytes that go to the server, until the block ends."""
+    requests, sent = len(proxy.requests), proxy.sent
+    yield
+    proxy.settle()
+    figures[f"{prefix}requests"] = len(proxy.requests) - requests
+    figures[f"{prefix}sent"] = proxy.sent - sent
+
+
+def count(place, value, report):
+    """Move a value there and back both ways once more, through a proxy that counts."""
     from tests.servers.proxy import Proxy
 
-    counts = {}
     with Proxy(place.url).serving() as proxy:
         other = place.at(proxy.url)
-        for who, move in (
-            ("client", lambda: other.put(value, "counted")),
-            ("ours", lambda: store(other.folders, value, "b/counted")),
-        ):
-            requests, sent = len(proxy.requests), proxy.sent
-            move()
-            counts[f"{who}_requests"] = len(proxy.requests) - requests
-            counts[f"{who}_sent"] = proxy.sent - sent
-    return counts
+        with counting(proxy, report["store"], "plain_"):
+            other.put(value, "counted")
+        with counting(proxy, report["store"]):
+            uri = store(other.folders, value, "b/counted")
+        with counting(proxy, report["load"], "plain_"):
+            other.get("counted")
+        with counting(proxy, report["load"]):
+            load(other.folders, uri)
 
 
-def by_fsspec(place):
+def by_fsspec(place, report):
     """Move the finished file by fsspec, in its own environment."""
     protocol, options, root = place.fsspec
     program = str(Path(__file__).with_name("fsspec_transfer.py"))
@@ -189,7 +218,7 @@ def by_fsspec(place):
     variables = {**os.environ, "GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT": "false"}
     try:
         done = subprocess.run(
-            [*command, "plain", str(rounds)],
+            [*command, str(PLAIN), str(rounds)],
             env=variables,
             capture_output=True,
             text=True,
@@ -197,24 +226,25 @@ def by_fsspec(place):
             timeout=PATIENCE,
         )
     except subprocess.TimeoutExpired:
-        return {"fsspec_failed": f"took longer than {PATIENCE} s"}
+        report["fsspec_failed"] = f"took longer than {PATIENCE} s"
     except subprocess.CalledProcessError as error:
         said = error.stderr.strip() or f"exited {error.returncode}"
-        return {"fsspec_failed": said.splitlines()[-1]}
-    report = json.loads(done.stdout.splitlines()[-1])
-    return {f"fsspec_{name}": seconds for name, seconds in report.items()}
+        report["fsspec_failed"] = said.splitlines()[-1]
+    else:
+        seconds = json.loads(done.stdout.splitlines()[-1])
+        report["store"]["fsspec"], report["load"]["fsspec"] = seconds["put"], seconds["get"]
 
 
 with ExitStack() as started:
     place = SERVICES[service](started, WRITE[kind], READ[kind])
     small, value = MAKE[kind](SMALL), MAKE[kind](size)
-    WRITE[kind](small, Path("plain"))
-    once(place, small, "small")
-    clear("plain")
-    WRITE[kind](value, Path("plain"))
-    figures = [once(place, value, f"plain-{number}") for number in range(rounds)]
-    report = {name: statistics.median(each[name] for each in figures) for name in figures[0]}
-    report |= by_fsspec(place)
-    if count and place.url:
-        report |= counted(place, value)
+    WRITE[kind](small, PLAIN)
+    once(place, small, 0)
+    clear(PLAIN)
+    WRITE[kind](value, PLAIN)
+    report = medians([once(place, value, number) for number in range(rounds)])
+    if python:
+        by_fsspec(place, report)
+    if counts and place.url:
+        count(place, value, report)
 print(json.dumps(report))
