@@ -216,6 +216,31 @@ def test_a_step_is_tried_again() -> None:
     assert result.steps[0].attempts == 3
 
 
+def test_another_try_does_not_see_what_the_one_before_changed() -> None:
+    """It gets what was stored, and the context as it was given."""
+    seen: list[object] = []
+
+    @step
+    def rows() -> list[int]:
+        return [1, 2, 3]
+
+    @step(retry=1)
+    def drain(rows: list[int], seeds: list[int]) -> int:
+        seen.append((list(rows), list(seeds)))
+        total = sum(rows)
+        rows.clear()
+        seeds.clear()
+        if len(seen) == 1:
+            message = "later"
+            raise ConnectionError(message)
+        return total
+
+    result = Pipeline("drained", context=context(seeds=[7])).add_step(rows).add_step(drain).run()
+
+    assert seen == [([1, 2, 3], [7])] * 2
+    assert result.outputs["drain"] == 6
+
+
 def test_tries_come_to_an_end() -> None:
     """After the last try the step has failed."""
     tries: list[int] = []
@@ -280,6 +305,22 @@ def test_a_step_that_takes_too_long_fails() -> None:
     assert "step 'slow' took longer than its timeout of 0.05 s" in said
     assert "may still be running" in said
     assert statuses(result)["fine"] is StepStatus.DONE
+
+
+def test_a_try_that_takes_too_long_is_the_last_one() -> None:
+    """Its code may be running still, and would do everything twice beside another try."""
+    given_up, tries = threading.Event(), []
+
+    @step(timeout=0.05, retry=2)
+    def slow() -> bool:
+        tries.append(1)
+        return given_up.wait(30)
+
+    result = run(slow)
+    given_up.set()
+
+    assert "longer than its timeout" in str(result.error)
+    assert len(tries) == 1
 
 
 def test_a_step_within_its_timeout_is_done() -> None:

@@ -149,6 +149,18 @@ def test_outputs_that_would_meet_are_an_error(
     assert any(message in str(error) for error in plan.errors)
 
 
+def test_outputs_that_differ_only_in_case_are_told_as_that(shop: Workshop) -> None:
+    """Their paths have their names already: what helps is another name."""
+    declared = [DeclaredOutput("two", name, dict) for name in ("Scores", "scores")]
+
+    (error,) = make_plan("fraud", declared, make_stack(shop.components, {})).errors
+
+    assert "two.Scores and two.scores would be stored at" in error.message
+    assert "/Scores and" in error.message
+    assert "differ only in their case" in error.message
+    assert error.hint == "give one of them a name that differs in more than its case"
+
+
 def test_an_output_inside_of_another_is_an_error(shop: Workshop) -> None:
     """One artifact's folder is no place for another one."""
     plan = planned(shop, dict, list, dict=Rule(path="{run_id}"), list=Rule(path="{run_id}/a"))

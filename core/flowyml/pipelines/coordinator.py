@@ -130,8 +130,9 @@ class Coordinator:
         self._end(outcome)
 
     def _failed(self, name: str, why: str) -> StepOutcome:
-        """Write down that a step failed for a reason outside of it."""
-        error = redact(f"step {name!r}: {why}", self.workplace.courier.secrets)
+        """Write down that a step failed for a reason outside of it, which may name it already."""
+        told = why if why.startswith(f"step {name!r}") else f"step {name!r}: {why}"
+        error = redact(told, self.workplace.courier.secrets)
         self.workplace.failures[name] = StepError(error, step=name)
         self.workplace.metadata.set_step_status(
             self.workplace.run.run_id, name, StepStatus.FAILED, error=error

@@ -230,7 +230,9 @@ def step(
             name of the step.
         name: Name of the step; the function's name where it is not given.
         retry: How often it is tried again when it raises, or a `Retry` with delay and backoff.
-        timeout: Seconds that one try may take.
+        timeout: Seconds that one try may take. A try that takes longer fails the step, whatever
+            ``retry`` says: its code may still be running, and a second try beside it would do twice
+            what the first one is about to do.
         cache: Whether an earlier run's outputs may be used in place of running it, as long as its
             code, its inputs and its context values are the same; None leaves it to the stack.
 

@@ -61,9 +61,13 @@ class Doubts:
             if not any(name in output.uri for name in OPEN):
                 met[output.uri.casefold()][output.place] = output
         for uri, meeting in met.items():
-            first = next(iter(meeting.values()))
-            if len(meeting) > 1 or any("*" in place for place in meeting):
-                yield _collision(" and ".join(meeting), f"would all be stored at {first.uri}")
+            uris = dict.fromkeys(output.uri for output in meeting.values())
+            if len(uris) > 1:
+                yield _twins(meeting, uris)
+            elif len(meeting) > 1 or any("*" in place for place in meeting):
+                yield _collision(
+                    " and ".join(meeting), f"would all be stored at {next(iter(uris))}"
+                )
             for above in _above(uri):
                 if above in met:
                     nested = f"would be stored inside of {next(iter(met[above]))}, at {uri}"
@@ -163,6 +167,16 @@ def _needed(missing: MissingLibrary, names: Sequence[str]) -> str:
 
 def _calls(output: PlannedOutput) -> Sequence[PlannedDelivery]:
     return [delivery for delivery in output.deliveries if delivery.action != "skip"]
+
+
+def _twins(places: Iterable[str], uris: Iterable[str]) -> PlanProblem:
+    """Say that outputs meet where the file system takes capital and small letters for the same."""
+    message = (
+        f"{' and '.join(places)} would be stored at {' and '.join(uris)}, which differ only in "
+        "their case, and so are one place on many file systems"
+    )
+    hint = "give one of them a name that differs in more than its case"
+    return PlanProblem("error", Problem(message, hint=hint))
 
 
 def _collision(who: str, where: str) -> PlanProblem:
