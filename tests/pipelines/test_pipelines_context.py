@@ -56,6 +56,20 @@ def test_a_step_is_given_the_value_of_a_secret() -> None:
     assert values["nested"] == {"a": ["deep"]}
 
 
+def test_a_step_is_given_lists_of_its_own() -> None:
+    """What one step puts into them, neither the next step nor the next run finds there."""
+    shared = object()
+    given = context(grid={"lr": [0.1]}, tags={"a"}, pair=([1], secret([2])), shared=shared)
+
+    given["grid"]["lr"].append(1)
+    given["tags"].add("b")
+    given["pair"][0].append(3)
+    given["pair"][1].append(3)
+
+    assert {**given} == {"grid": {"lr": [0.1]}, "tags": {"a"}, "pair": ([1], [2]), "shared": shared}
+    assert given["shared"] is shared
+
+
 def test_no_secret_is_public_at_any_depth() -> None:
     """What is recorded leaves out marked values and secret names, also inside of others."""
     values = context(

@@ -30,6 +30,8 @@ __all__ = [
 
 T = TypeVar("T")
 
+CONTAINERS: Final = frozenset({dict, list, tuple, set})
+
 _WORDS: Final = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 
 _SECRET_WORDS: Final = frozenset({"token", "pwd", "passphrase", "apikey"})
@@ -77,7 +79,7 @@ class Context(Mapping[str, Any]):
     given: Mapping[str, Any] = field(factory=dict, converter=dict)
 
     def __getitem__(self, name: str) -> Any:
-        """Return a value as a step is given it."""
+        """Return a value as a step is given it, with containers of its own."""
         return reveal(self.given[name])
 
     def __iter__(self) -> Iterator[str]:
@@ -147,12 +149,13 @@ def without(values: Mapping[Any, Any]) -> dict[Any, Any]:
 
 
 def reveal(value: Any) -> Any:
-    """Return a value with every mark of a secret taken off it."""
+    """Return a value as a step is given it: without marks, and with containers of its own.
+
+    What a step puts into a list, the next one does not find there.
+    """
     if isinstance(value, Secret):
-        return value.value
-    if _holds_secret(value):
-        return _rebuilt(value, reveal)
-    return value
+        return reveal(value.value)
+    return _rebuilt(value, reveal) if type(value) in CONTAINERS else value
 
 
 def _public(value: Any) -> Any:
@@ -168,14 +171,6 @@ def _public(value: Any) -> Any:
 
 def _shown(value: Any) -> str:
     return repr(recordable(_public(value)))
-
-
-def _holds_secret(value: Any) -> bool:
-    if type(value) is dict:
-        return any(isinstance(item, Secret) or _holds_secret(item) for item in value.values())
-    if type(value) in (list, tuple):
-        return any(isinstance(item, Secret) or _holds_secret(item) for item in value)
-    return False
 
 
 def _rebuilt(value: Any, change: Callable[[Any], Any]) -> Any:

@@ -151,6 +151,7 @@ def _tried(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object
             if failures > retry.times or not isinstance(failure.__cause__, retry.on):
                 raise
         time.sleep(retry.pause(failures))
+        supplies = workplace.supplies_again(node, supplies)
 
 
 def _called(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object, bool]:

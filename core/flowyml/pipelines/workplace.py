@@ -28,10 +28,12 @@ class Supplies:
     Attributes:
         arguments: For the function.
         records: The artifacts among them, by parameter.
+        made: The outputs that they are, by name.
     """
 
     arguments: Arguments
     records: Mapping[str, tuple[ArtifactRecord, ...]]
+    made: Mapping[str, Made]
 
     @property
     def parents(self) -> tuple[int, ...]:
@@ -68,23 +70,32 @@ class Workplace:
 
     def supplies(self, node: Node) -> Supplies:
         """Gather what a step is called with; what was not made here is loaded."""
+        names = dict.fromkeys(taken.name for taken in node.inputs if taken.kind == "output")
+        made = {name: self.handover.take(name) or self._loaded(name) for name in names}
+        return self._supplied(node, made)
+
+    def supplies_again(self, node: Node, before: Supplies) -> Supplies:
+        """Gather it for another try, which must not see what the one before it changed."""
+        made = {
+            name: self._loaded(name) if each.records else each for name, each in before.made.items()
+        }
+        return self._supplied(node, made)
+
+    def _supplied(self, node: Node, made: Mapping[str, Made]) -> Supplies:
         named: dict[str, object] = {}
         records: dict[str, tuple[ArtifactRecord, ...]] = {}
-        made: dict[str, Made] = {}
         for taken in node.inputs:
             if taken.kind == "context":
                 named[taken.parameter] = self.context[taken.name]
-                continue
-            if taken.name not in made:
-                made[taken.name] = self.handover.take(taken.name) or self._loaded(taken.name)
-            named[taken.parameter] = made[taken.name].value
-            records[taken.parameter] = made[taken.name].records
+            else:
+                named[taken.parameter] = made[taken.name].value
+                records[taken.parameter] = made[taken.name].records
         positional = [
             named.pop(parameter.name, parameter.default)
             for parameter in node.step.parameters
             if parameter.positional
         ]
-        return Supplies(Arguments(positional, named), records)
+        return Supplies(Arguments(positional, named), records, made)
 
     def give_up(self, step: str) -> None:
         """Let go of what is kept for a step that will not run."""

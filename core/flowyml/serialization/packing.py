@@ -87,7 +87,7 @@ def pack(
     return Packed(manifest, write)
 
 
-def check_class(cls: type[Any]) -> None:
+def check_class(cls: Any) -> None:
     """Refuse an artifact type whose artifacts could be stored and never loaded.
 
     Raises:
