@@ -141,6 +141,16 @@ class Picky(ModelRegistry):
 
 
 @define(slots=False)
+class Faulty(ModelRegistry):
+    """Has a fault in its own code."""
+
+    regions: dict[str, str] = field(factory=dict)
+
+    def __attrs_post_init__(self) -> None:
+        self.regions["home"]
+
+
+@define(slots=False)
 class Audit(Extension):
     name: str = "audit"
     seen: list[str] = field(factory=list, init=False)
@@ -229,6 +239,7 @@ _OFFERS: dict[str, dict[str, type[Component]]] = {
         "sagemaker_model_registry": Registry,
         "lonely": Lonely,
         "picky": Picky,
+        "faulty": Faulty,
         "misspelt": Misspelt,
         "greedy": Greedy,
     },

@@ -77,6 +77,11 @@ TEXTS = {
         "1:28",
         "'bucket' must match regex",
     ),
+    "fault of its own": (
+        "plugins: { model_registry: { type: faulty } }",
+        "1:28",
+        "'faulty': it could not be made: KeyError: 'home'\n  hint: `flowyml plugin show TYPE`",
+    ),
     "switch": (
         "plugins: { artifact_routing: { Model: { register: 'false' } } }",
         "1:51",

@@ -29,7 +29,7 @@ from flowyml.stacks.nodes import describe, plain_value
 from flowyml.stacks.spelling import meant
 from flowyml.stacks.templates import PathTemplate
 
-__all__ = ["LISTS", "MAPPINGS", "WrongValueError", "make_converter"]
+__all__ = ["LISTS", "MAPPINGS", "UNFIT", "WrongValueError", "make_converter"]
 
 LISTS: Final[Mapping[object, Callable[[Iterable[Any]], Any]]] = {
     list: list,

@@ -15,10 +15,11 @@ from cattrs import (
     IterableValidationError,
 )
 
-from flowyml.errors import Location, Problem
+from flowyml.errors import FlowyMLError, Location, Problem
 from flowyml.stacks.interpolation import resolve
 from flowyml.stacks.nodes import ListNode, MappingNode, Node, ScalarNode
-from flowyml.stacks.shapes import WrongValueError, make_converter
+from flowyml.stacks.secrecy import said
+from flowyml.stacks.shapes import UNFIT, WrongValueError, make_converter
 from flowyml.stacks.spelling import meant
 
 __all__ = ["Structurer"]
@@ -27,6 +28,12 @@ T = TypeVar("T")
 Keys = tuple[str | int, ...]
 
 HIDDEN = "***"
+
+FOREIGN = (
+    "`flowyml plugin show TYPE` tells what it takes; where the values here are right, the fault is "
+    "in the plugin"
+)
+"""What to do about an exception that says of no value that it is wrong."""
 
 
 @frozen
@@ -104,7 +111,7 @@ class Structurer:
         return attrs.evolve(made, **paths) if moved else made
 
 
-def _faults(error: BaseException, path: Keys, value: Any) -> Iterator[_Fault]:
+def _faults(error: Exception, path: Keys, value: Any) -> Iterator[_Fault]:
     """Yield what a tree of cattrs errors says, with the keys that lead to each."""
     if isinstance(error, ClassValidationError):
         noted, bare = error.group_exceptions()
@@ -119,14 +126,15 @@ def _faults(error: BaseException, path: Keys, value: Any) -> Iterator[_Fault]:
         yield from _unknown_keys(error, path)
     elif isinstance(error, WrongValueError):
         yield _Fault(path, str(error), error.hint)
+    elif isinstance(error, UNFIT) and error.args:
+        yield _Fault(path, str(error.args[0]))
+    elif isinstance(error, FlowyMLError):
+        yield _Fault(path, str(error))
     else:
-        said = str(error.args[0]) if error.args else type(error).__name__
-        yield _Fault(path, said)
+        yield _Fault(path, f"it could not be made: {said(error)}", FOREIGN)
 
 
-def _below(
-    error: BaseException, path: Keys, key: str | int, cls: Any, value: Any
-) -> Iterator[_Fault]:
+def _below(error: Exception, path: Keys, key: str | int, cls: Any, value: Any) -> Iterator[_Fault]:
     there = isinstance(value, list) or (isinstance(value, dict) and key in value)
     if there:
         yield from _faults(error, (*path, key), value[key])
