@@ -9,6 +9,7 @@ import pytest
 from tests.cli.conftest import Ask
 from tests.metadata.metadata_samples import NOW, a_delivery, a_run, an_artifact
 
+from flowyml.metadata.lease import Lease
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import DeliveryStatus, RunStatus, StepStatus
 
@@ -17,6 +18,7 @@ KEYS = {
     "pipeline",
     "stack",
     "status",
+    "worked_on",
     "started_at",
     "finished_at",
     "seconds",
@@ -103,6 +105,29 @@ def test_a_table_has_a_line_for_each_run(flowyml: Ask) -> None:
     assert second.startswith("20261125-second  churn     local  incomplete  ")
     assert second.endswith("1 min 30 s")
     assert first.index("fraud") == second.index("churn") == heading.index("PIPELINE")
+
+
+def test_a_run_whose_process_was_killed_is_told_from_one_that_goes_on(
+    flowyml: Ask, metadata: MetadataStore
+) -> None:
+    """Its status stays, for looking writes nothing; a remark says that nobody works on it."""
+    for run_id in ("done", "killed", "goes-on"):
+        status = RunStatus.DONE if run_id == "done" else RunStatus.RUNNING
+        metadata.add_run(a_run(run_id, status=status))
+        metadata.add_steps(run_id, ["train"])
+        metadata.start_step(run_id, "train")
+    with Lease(metadata, "goes-on"):
+        listed = flowyml("runs", "list", "--status", "running", "-o", "json").objects
+        table = flowyml("runs", "list").out
+        killed, going = (flowyml("runs", "show", run).out for run in ("killed", "goes-on"))
+
+    found = {run["run_id"]: (run["status"], run["worked_on"]) for run in listed}
+    assert found == {"goes-on": ("running", True), "killed": ("running", False)}
+    assert [line.split()[0] for line in table.splitlines() if "nobody" in line] == ["killed"]
+    assert "status    running (nobody works on it)\n" in killed
+    assert killed.endswith("`flowyml resume killed` runs train\n")
+    assert "status    running\n" in going
+    assert "resume" not in going
 
 
 @pytest.mark.usefixtures("history")

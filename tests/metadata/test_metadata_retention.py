@@ -27,14 +27,19 @@ class History:
     artifacts: Sequence[ArtifactRecord]
     parents: Mapping[int, frozenset[int]] = attrs.field(factory=dict)
     registered: frozenset[int] = frozenset()
-    running: frozenset[str] = frozenset()
+    worked_on: frozenset[str] = frozenset()
+    killed: frozenset[str] = frozenset()
     in_use: frozenset[str] = frozenset()
     retention: Retention = attrs.field(factory=lambda: Retention(0, DAY))
 
     def written_into(self, store: MetadataStore) -> None:
         for run_id in {artifact.run_id for artifact in self.artifacts}:
-            status = RunStatus.RUNNING if run_id in self.running else RunStatus.DONE
-            store.add_run(a_run(run_id, status=status))
+            goes_on = run_id in self.worked_on | self.killed
+            store.add_run(a_run(run_id, status=RunStatus.RUNNING if goes_on else RunStatus.DONE))
+        for run_id in self.worked_on:
+            store.acquire_lease(run_id, "somebody", 30)
+        for run_id in self.killed - self.worked_on:
+            store.acquire_lease(run_id, "somebody who was killed", 0)
         for artifact in self.artifacts:
             number = artifact.artifact_id
             parents = sorted(self.parents.get(number, ()))
@@ -84,6 +89,7 @@ def histories(draw: st.DrawFn) -> History:
         parents,
         draw(st.frozensets(st.sampled_from(ids), max_size=2)) if count else frozenset(),
         draw(st.frozensets(st.just("run-6"), max_size=1)),
+        draw(st.frozensets(st.sampled_from(["run-5", "run-6"]), max_size=2)),
         draw(st.frozensets(st.sampled_from(["sha256:none", *addresses]), max_size=1)),
         Retention(draw(st.integers(0, 3)), draw(st.integers(0, 9)) * DAY),
     )
@@ -115,7 +121,7 @@ def _is_needed(history: History, artifact: ArtifactRecord) -> bool:
 def _is_wanted(history: History, artifact: ArtifactRecord) -> bool:
     return (
         artifact.artifact_id in history.registered
-        or artifact.run_id in history.running
+        or artifact.run_id in history.worked_on
         or not history.in_use.isdisjoint({artifact.uri, artifact.digest})
     )
 

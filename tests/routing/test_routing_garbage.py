@@ -11,6 +11,7 @@ import pytest
 from tests.metadata.metadata_samples import a_delivery, a_run, an_artifact
 
 from flowyml.errors import DeliveryError
+from flowyml.metadata.lease import Lease
 from flowyml.metadata.retention import Retention
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
@@ -108,12 +109,36 @@ def test_what_the_ledger_needs_stays(
     assert is_there(artifact)
 
 
-def test_a_run_that_goes_on_keeps_everything(stack: Stack, metadata: MetadataStore) -> None:
-    """Its next step may need it."""
+def test_a_run_that_somebody_works_on_keeps_everything(
+    stack: Stack, metadata: MetadataStore
+) -> None:
+    """Its next step may need it, whatever its status says at the moment."""
+    stored(stack, metadata, "data")
+
+    with Lease(metadata, "run-1"):
+        assert list(Collector(stack, metadata, NOTHING).find()) == []
+
+
+def test_a_run_whose_process_was_killed_is_collected_like_any_other(
+    stack: Stack, metadata: MetadataStore
+) -> None:
+    """It says for ever that it is running, and its lease has ended."""
+    metadata.set_run_status("run-1", RunStatus.RUNNING)
+    metadata.acquire_lease("run-1", "a process that was killed", 0)
+    artifact = stored(stack, metadata, "data")
+
+    assert list(Collector(stack, metadata, NOTHING).collect()) == [artifact]
+    assert not is_there(artifact)
+
+
+def test_what_a_killed_run_stored_last_stays_for_a_while(
+    stack: Stack, metadata: MetadataStore
+) -> None:
+    """So that it can be resumed."""
     metadata.set_run_status("run-1", RunStatus.RUNNING)
     stored(stack, metadata, "data")
 
-    assert list(Collector(stack, metadata, NOTHING).find()) == []
+    assert list(Collector(stack, metadata).find()) == []
 
 
 def test_the_stores_of_other_stacks_are_left_alone(stack: Stack, metadata: MetadataStore) -> None:

@@ -28,13 +28,19 @@ __all__ = [
 ]
 
 
-def run_object(run: RunRecord) -> dict[str, Any]:
-    """Return a run."""
+def run_object(run: RunRecord, *, worked_on: bool | None = None) -> dict[str, Any]:
+    """Return a run.
+
+    Args:
+        run: The run.
+        worked_on: Of one that is marked as running, whether a process works on it.
+    """
     return {
         "run_id": run.run_id,
         "pipeline": run.pipeline,
         "stack": run.stack,
         "status": run.status.value,
+        "worked_on": worked_on,
         "started_at": run.started_at,
         "finished_at": run.finished_at,
         "seconds": _seconds(run.started_at, run.finished_at),

@@ -10,8 +10,8 @@ import click
 from flowyml.cli.options import Output, ProjectCommand, configured, output_format
 from flowyml.cli.project import has_history, history
 from flowyml.cli.run import watched
-from flowyml.cli.runs import RUNS
-from flowyml.cli.screen import complain, line, listing
+from flowyml.cli.runs import RUNS, run_as_it_stands
+from flowyml.cli.screen import Object, complain, line, listing
 from flowyml.errors import FlowyMLError
 
 if TYPE_CHECKING:
@@ -68,10 +68,11 @@ def resume(*, run_id: str | None, everything: bool, given: tuple[str, ...], outp
 
 def _list_resumable(output: Output) -> int:
     """Name the runs that can go on; nothing goes on, so it is no success."""
-    from flowyml.cli.objects import run_object
-
     found = sorted(_resumable(failed=True), key=lambda run: run.started_at, reverse=True)
-    shown = [run_object(run) for run in found[:MOST]]
+    shown: list[Object] = []
+    if found:
+        with history() as metadata:
+            shown = [run_as_it_stands(metadata, run) for run in found[:MOST]]
     listing(shown, RUNS, output, empty="No run failed, is incomplete or was interrupted.")
     if older := len(found) - len(shown):
         complain(f"{older} more, which `flowyml runs list --status failed` shows, and the like")

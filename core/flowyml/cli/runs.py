@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -14,13 +14,23 @@ from flowyml.cli.project import has_history, history, history_to_change
 from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
 from flowyml.records import output_place
 
-__all__ = ["RUNS", "list_whole_runs", "runs"]
+if TYPE_CHECKING:
+    from flowyml.metadata.rows import RunRecord
+    from flowyml.metadata.store import MetadataStore
+
+__all__ = ["RUNS", "list_whole_runs", "run_as_it_stands", "runs"]
+
+
+def _run_status(run: Object) -> str:
+    left = " (nobody works on it)" if run["worked_on"] is False else ""
+    return f"{run['status']}{left}"
+
 
 RUNS: Final = (
     columns.text("run", "run_id"),
     columns.text("pipeline", "pipeline"),
     columns.text("stack", "stack"),
-    columns.status(),
+    Column("status", _run_status, is_status=True),
     columns.moment("started", "started_at"),
     columns.duration(),
 )
@@ -98,15 +108,14 @@ def runs() -> None:
 @configured
 def list_(*, pipeline: str | None, status: str | None, limit: int | None, output: Output) -> None:
     """List runs, the newest first."""
-    found: list[dict[str, Any]] = []
+    found: list[Object] = []
     if has_history():
-        from flowyml.cli.objects import run_object
         from flowyml.records import RunStatus
 
         with history() as metadata:
             wanted = RunStatus(status) if status else None
             records = metadata.runs(pipeline=pipeline, status=wanted, limit=limit)
-        found = [run_object(record) for record in records]
+            found = [run_as_it_stands(metadata, record) for record in records]
     filters = {"--pipeline": pipeline, "--status": status}
     listing(found, RUNS, output, empty=none_of("run", filters, empty="No runs yet."))
 
@@ -158,6 +167,16 @@ def forgive(*, run_id: str, comment: str, places: tuple[str, ...]) -> None:
     line(f"run {run.run_id}: {status}")
 
 
+def run_as_it_stands(metadata: MetadataStore, run: RunRecord) -> Object:
+    """Return a run; of one that is marked as running, whether its process still works on it."""
+    from flowyml.cli.objects import run_object
+    from flowyml.metadata.lease import Lease
+    from flowyml.records import RunStatus
+
+    is_running = run.status is RunStatus.RUNNING
+    return run_object(run, worked_on=Lease(metadata, run.run_id).is_taken if is_running else None)
+
+
 def list_whole_runs(run_ids: Sequence[str]) -> None:
     """Print everything about some runs as JSON."""
     listing([_whole_run(run_id) for run_id in run_ids], RUNS, "json", empty="")
@@ -168,7 +187,7 @@ def _show_run(run: Object) -> None:
     facts(
         [
             ("run", run["run_id"]),
-            ("status", run["status"]),
+            ("status", _run_status(run)),
             ("pipeline", run["pipeline"]),
             ("stack", run["stack"]),
             ("started", columns.local_time(run["started_at"])),
@@ -193,7 +212,7 @@ def _show_run(run: Object) -> None:
             said = "is not stored" if _is_unstored(delivery) else f"owes {delivery['hook']}"
             facts([(f"{_place(delivery)} {said}", delivery["error"])])
     unfinished = [step["name"] for step in run["steps"] if step["status"] in UNFINISHED]
-    if unfinished and run["status"] in RESUMABLE:
+    if unfinished and (run["status"] in RESUMABLE or run["worked_on"] is False):
         line()
         mended = f", {MENDED}" if any(errors) or owed else ""
         line(f"`flowyml resume {run['run_id']}` runs {', '.join(unfinished)}{mended}")
@@ -212,11 +231,12 @@ def _whole_run(reference: str) -> dict[str, Any]:
 
     with history() as metadata:
         run = metadata.run(reference)
+        shown = run_as_it_stands(metadata, run)
         steps = metadata.steps(run.run_id)
         artifacts = metadata.artifacts(run_id=run.run_id)
         deliveries = metadata.deliveries(run.run_id)
     return {
-        **objects.run_object(run),
+        **shown,
         "steps": [objects.step_object(step) for step in steps],
         "artifacts": [objects.artifact_object(artifact) for artifact in artifacts],
         "deliveries": [objects.delivery_object(delivery) for delivery in deliveries],

@@ -22,8 +22,10 @@ __all__ = ["Garbage", "Retention"]
 
 # What the ledgers of all stacks need is never collected. A metric that was logged lives on in its
 # tracker; a model that was registered is where it was stored, and so is whatever a third party's
-# hook was given. Several runs may have stored one thing at one URI: it stays while one of them
-# needs it. CROSS JOIN fixes the order: from the few that are known into an index, never a scan.
+# hook was given. A process that works on a run holds its lease: one that was killed left its run
+# marked as running, and that is a run like any other. Several runs may have stored one thing at one
+# URI: it stays while one of them needs it. CROSS JOIN fixes the order: from the few that are known
+# into an index, never a scan.
 COLLECTABLE: Final = """
     WITH RECURSIVE
         needed (id) AS (
@@ -32,8 +34,8 @@ COLLECTABLE: Final = """
                OR (hook NOT IN ('store_artifact', 'log_metrics', 'log_parameters')
                    AND (status = 'done' OR waits_for IS NOT NULL))
             UNION
-            SELECT artifacts.id FROM runs CROSS JOIN artifacts USING (run_id)
-            WHERE runs.status = 'running'
+            SELECT artifacts.id FROM leases CROSS JOIN artifacts USING (run_id)
+            WHERE expires_at > ?5
             UNION
             SELECT artifacts.id FROM json_each(?1) CROSS JOIN artifacts ON uri = value
             UNION
@@ -89,7 +91,7 @@ class Garbage:
 
         Args:
             retention: What is kept.
-            at: The time that ages are counted from.
+            at: The time that ages are counted from, and at which leases are looked at.
             roots: URIs of the stores that are cleared.
             in_use: URIs and digests that somebody else than this ledger needs.
 
@@ -98,5 +100,5 @@ class Garbage:
         """
         below = json.dumps([f"{root}/" for root in roots])
         since = to_micros(at - retention.age)
-        values = (json.dumps(list(in_use)), retention.runs, since, below)
+        values = (json.dumps(list(in_use)), retention.runs, since, below, to_micros(at))
         return self.database.numbers(COLLECTABLE, values)

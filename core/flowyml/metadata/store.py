@@ -310,7 +310,7 @@ class MetadataStore:
         """Return the ids of the artifacts that may be deleted, the oldest first, one for each URI.
 
         What the ledger of any stack needs is none of them: what is registered, deployed, waited for
-        or owed, and what that was made from; nor is anything of a run that goes on.
+        or owed, and what that was made from; nor is anything of a run that a process works on.
 
         Args:
             retention: What else is kept.

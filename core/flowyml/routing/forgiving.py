@@ -51,6 +51,8 @@ class Forgiveness:
         """
         with Lease(self.metadata, run.run_id, refusal=_taken(run.run_id)):
             owed = self._owed(run.run_id)
+            if not owed:
+                raise NotFoundError(self._owes_nothing(run.run_id))
             meant = _meant(run.run_id, owed, places)
             with self.metadata.transaction():
                 forgiven = tuple(self._forgiven(debt) for debt in meant)
@@ -63,6 +65,14 @@ class Forgiveness:
         over = {step.name for step in steps if step.status in FINISHED}
         debts = self.metadata.debts(run_id)
         return [debt for debt in debts if debt.hook != STORE or debt.step in over]
+
+    def _owes_nothing(self, run_id: str) -> str:
+        """Say so, and what is to be done about steps that have not run to their end."""
+        message = f"the run {run_id} owes nothing"
+        left = [step.name for step in self.metadata.steps(run_id) if step.status not in FINISHED]
+        if not left:
+            return message
+        return f"{message}; `flowyml resume {run_id}` runs what has not run: {', '.join(left)}"
 
     def _forgiven(self, debt: DeliveryRecord) -> DeliveryRecord:
         """Close a line; what its last attempt said stays in it."""
@@ -78,9 +88,9 @@ def _meant(
 ) -> list[DeliveryRecord]:
     known = list(dict.fromkeys(_place(debt) for debt in owed))
     unknown = [place for place in places if place not in known]
-    if unknown or not owed:
-        what = f" for {' and '.join(unknown)}" if unknown else ""
-        message = f"the run {run_id} owes nothing{what} (it owes: {', '.join(known) or 'nothing'})"
+    if unknown:
+        what = " and ".join(unknown)
+        message = f"the run {run_id} owes nothing for {what} (it owes: {', '.join(known)})"
         raise NotFoundError(message)
     return [debt for debt in owed if not places or _place(debt) in places]
 
