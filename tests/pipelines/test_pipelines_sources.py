@@ -129,6 +129,36 @@ RENAMED = """
     def work(value={"at": 0}): return m.e, write(""), curve(1), pick(1), value
 """
 
+HELD = """
+    import abc
+    import enum
+    import re
+
+    def made(): return 1
+
+    class Meta(type):
+        def size(cls): return 2
+
+    class Outer(metaclass=Meta):
+        rate = made()
+        pattern = re.compile("a+")
+
+        class Inner:
+            depth = 3
+
+            def __call__(self): return 4
+
+    class Colour(enum.Enum):
+        RED = 5
+
+    class Shape(abc.ABC):
+        @abc.abstractmethod
+        def draw(self): return 6
+
+    @step
+    def work(value=None): return Outer.size(), Outer.Inner()(), Colour.RED, Shape, value
+"""
+
 NESTED = """
     def outer():
         def inner(): return 1 in {"a", "b", "c"}
@@ -156,6 +186,13 @@ NESTED = """
         pytest.param(INSTANCE, "float = 1", "float = 2", id="default of a class"),
         pytest.param(INSTANCE, "* 2", "* 3", id="method of an instance"),
         pytest.param(PROPERTY, "return 1", "return 2", id="property"),
+        pytest.param(HELD, "return 1", "return 10", id="value of a class that was computed"),
+        pytest.param(HELD, "return 2", "return 20", id="metaclass"),
+        pytest.param(HELD, "depth = 3", "depth = 30", id="value of a nested class"),
+        pytest.param(HELD, "return 4", "return 40", id="method of a nested class"),
+        pytest.param(HELD, "RED = 5", "RED = 50", id="enum"),
+        pytest.param(HELD, "return 6", "return 60", id="abstract class"),
+        pytest.param(HELD, '"a+"', '"b+"', id="pattern"),
         pytest.param(RENAMED, "import math", "import cmath", id="installed module"),
         pytest.param(RENAMED, "dumps", "dump", id="installed function"),
         pytest.param(RENAMED, "import sin", "import cos", id="builtin function"),

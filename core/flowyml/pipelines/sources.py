@@ -14,15 +14,11 @@ import hashlib
 import inspect
 import json
 import logging
-import sys
-import sysconfig
 import textwrap
 from collections.abc import Collection, Iterator
 from functools import partial, singledispatchmethod
 from importlib import import_module
-from importlib.util import find_spec, resolve_name
-from operator import attrgetter
-from pathlib import Path
+from importlib.util import resolve_name
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
 from typing import Any, Final
 
@@ -30,16 +26,11 @@ import attrs
 from attrs import define, field
 
 from flowyml.errors import SerializationError
-from flowyml.pipelines.failures import OURS
+from flowyml.pipelines.origins import is_installed, is_project, is_users_file, is_users_module
 from flowyml.pipelines.step import Step
 from flowyml.serialization import encode
 
 __all__ = ["UnknownSourceError", "code_digest"]
-
-INSTALLED: Final = tuple(
-    str(Path(sysconfig.get_path(name)).resolve())
-    for name in ("stdlib", "platstdlib", "purelib", "platlib")
-)
 
 GENERATED: Final = ("<string>", "<attrs generated")
 """Files of methods that a class decorator wrote; the source of the class says all of them."""
@@ -88,7 +79,7 @@ class _Code:
         except SerializationError as cause:
             message = f"it uses {name!r}, a {cls.__name__} whose content is not known"
             raise UnknownSourceError(message) from cause
-        if not _is_installed(cls):
+        if _is_of_users(thing):
             self.add(cls, cls.__name__)
 
     @add.register(Step)
@@ -130,14 +121,14 @@ class _Code:
         if self._needs_no_more(thing, name):
             return
         self.found.append((name, _source(thing)))
-        for base in thing.__bases__:
+        for base in (type(thing), *thing.__bases__):
             self.add(base, f"base of {name}")
-        for inner, method in _methods(thing):
-            self.add(method, inner)
+        for inner, held in _held(thing):
+            self.add(held, inner)
 
     def _needs_no_more(self, thing: Any, name: str) -> bool:
         """Add a function or a class that is installed, or was met before; tell whether it is."""
-        if _is_installed(thing):
+        if is_installed(thing):
             self.found.append((name, f"{thing.__module__}:{thing.__qualname__}"))
             return True
         if id(thing) in self._met:
@@ -174,12 +165,32 @@ def _source(cls: type) -> str:
         raise UnknownSourceError(message) from cause
 
 
-def _methods(cls: type) -> Iterator[tuple[str, FunctionType]]:
-    """Yield the functions that are written in a class, those of properties as well."""
+def _held(cls: type) -> Iterator[tuple[str, Any]]:
+    """Yield what stands in a class: functions, those of properties as well, classes and values.
+
+    The source has the expression of what a library made, such as a pattern.
+    """
     for name, value in vars(cls).items():
-        for inner in (value, *(getattr(value, way, None) for way in WRAPPED)):
-            if isinstance(inner, FunctionType) and not _file_of(inner).startswith(GENERATED):
-                yield name, inner
+        made_from = (value, *(getattr(value, way, None) for way in WRAPPED))
+        functions = [inner for inner in made_from if isinstance(inner, FunctionType)]
+        for function in functions:
+            if not _file_of(function).startswith(GENERATED):
+                yield name, function
+        is_pythons = name.startswith("_") and name.endswith(("_", "_impl"))
+        if not (functions or is_pythons) and (_is_of_users(value) or _has_content(value)):
+            yield name, value
+
+
+def _is_of_users(value: object) -> bool:
+    return not is_installed(value if isinstance(value, type) else type(value))
+
+
+def _has_content(value: object) -> bool:
+    try:
+        encode(value)
+    except SerializationError:
+        return False
+    return True
 
 
 def _codes(code: CodeType) -> Iterator[CodeType]:
@@ -200,7 +211,7 @@ def _used(function: FunctionType) -> Iterator[tuple[str, Any]]:
 
 
 def _outside(function: FunctionType, names: Collection[str]) -> Iterator[tuple[str, Any]]:
-    if _is_users_file(_file_of(function)):
+    if is_users_file(_file_of(function)):
         for name in names:
             if name in function.__globals__:
                 yield name, function.__globals__[name]
@@ -220,7 +231,7 @@ def _taken(
     module: ModuleType, names: Collection[str], opened: set[str]
 ) -> Iterator[tuple[str, Any]]:
     """Yield what code that has these names may take out of a module of the project."""
-    if not _is_users_module(module):
+    if not is_users_module(module):
         return
     for name in names:
         if name not in vars(module):
@@ -248,7 +259,7 @@ def _imported(function: FunctionType) -> Iterator[ModuleType]:
 def _load(name: str, members: Collection[str], package: str) -> Iterator[ModuleType]:
     try:
         name = resolve_name(name, package)
-        if _is_project(name.partition(".")[0]):
+        if is_project(name.partition(".")[0]):
             module = import_module(name)
             yield module
             for member in members:
@@ -257,36 +268,6 @@ def _load(name: str, members: Collection[str], package: str) -> Iterator[ModuleT
     except Exception as cause:
         message = f"it imports {name!r}, which cannot be imported"
         raise UnknownSourceError(message) from cause
-
-
-def _is_project(name: str) -> bool:
-    """Whether a module that need not be imported yet is the user's."""
-    spec = find_spec(name)
-    if spec is None:
-        return False
-    places = [spec.origin] if spec.has_location else spec.submodule_search_locations or []
-    return any(map(_is_users_file, places))
-
-
-def _is_installed(thing: Any) -> bool:
-    """Whether a function or a class is what an installed module has under its name."""
-    module = sys.modules.get(thing.__module__)
-    if module is None or _is_users_module(module):
-        return False
-    try:
-        return attrgetter(thing.__qualname__)(module) is thing
-    except AttributeError:
-        return False
-
-
-def _is_users_module(module: ModuleType) -> bool:
-    return module.__name__ == "__main__" or _is_users_file(getattr(module, "__file__", None))
-
-
-def _is_users_file(file: str | None) -> bool:
-    if file is None or file.startswith("<frozen"):
-        return False
-    return not str(Path(file).resolve()).startswith((*INSTALLED, OURS))
 
 
 def _file_of(function: FunctionType) -> str:

@@ -1,0 +1,54 @@
+"""Whose code it is: the user's, or somebody's that is installed."""
+
+from __future__ import annotations
+
+import sys
+import sysconfig
+from importlib.util import find_spec
+from operator import attrgetter
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Final
+
+from flowyml.pipelines.failures import OURS
+
+__all__ = ["is_installed", "is_project", "is_users_file", "is_users_module"]
+
+INSTALLED: Final = tuple(
+    str(Path(sysconfig.get_path(name)).resolve())
+    for name in ("stdlib", "platstdlib", "purelib", "platlib")
+)
+
+
+def is_project(name: str) -> bool:
+    """Whether a module that need not be imported yet is the user's."""
+    spec = find_spec(name)
+    if spec is None:
+        return False
+    places = [spec.origin] if spec.has_location else spec.submodule_search_locations or []
+    return any(map(is_users_file, places))
+
+
+def is_installed(thing: Any) -> bool:
+    """Whether a class is of an installed module, or a function what one has under its name."""
+    module = sys.modules.get(thing.__module__)
+    if module is None or is_users_module(module):
+        return False
+    if isinstance(thing, type):
+        return True
+    try:
+        return attrgetter(thing.__qualname__)(module) is thing
+    except AttributeError:
+        return False
+
+
+def is_users_module(module: ModuleType) -> bool:
+    """Whether a module is the user's; what runs as a script always is."""
+    return module.__name__ == "__main__" or is_users_file(getattr(module, "__file__", None))
+
+
+def is_users_file(file: str | None) -> bool:
+    """Whether a file of code is the user's; a notebook's cell has one that is not on the disk."""
+    if file is None or file.startswith("<frozen"):
+        return False
+    return not str(Path(file).resolve()).startswith((*INSTALLED, OURS))
