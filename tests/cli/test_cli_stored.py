@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,22 @@ from typing import Any
 import pytest
 from tests.cli import cli_pipelines
 from tests.cli.conftest import Ask
+
+from flowyml import load
+from flowyml.errors import IntegrityError
+
+REPLACES = """\
+stacks:
+  keeps:
+    artifact_store: { type: local, path: kept }
+    artifact_routing:
+      default: { path: "{output_name}", overwrite: true }
+  elsewhere:
+    artifact_store: { type: local, path: elsewhere }
+    artifact_routing:
+      default: { path: "{output_name}" }
+active_stack: keeps
+"""
 
 
 @pytest.fixture
@@ -162,6 +179,78 @@ def test_what_is_not_what_was_written_is_found(
     failed = {item["name"]: item["error"] for item in answer.objects if item["status"] == "failed"}
     assert list(failed) == ["mean"]
     assert failed["mean"]
+
+
+@pytest.fixture
+def replaced(flowyml: Ask, project: Path) -> tuple[str, str]:
+    """Let a second run replace what the first one stored; give the ids of both."""
+    (project / "pipeline.py").write_text(cli_pipelines.MAIN)
+    (project / "flowyml.yaml").write_text(REPLACES)
+    ran = [flowyml("run", "pipeline.py", "-p", f"rows={n}", "-o", "json") for n in (3, 5)]
+    assert [answer.code for answer in ran] == [0, 0]
+    return (ran[0].objects[0]["run_id"], ran[1].objects[0]["run_id"])
+
+
+def test_what_a_later_run_replaced_is_no_failure(flowyml: Ask, replaced: tuple[str, str]) -> None:
+    """The run that replaced it is named, also to whoever wants to fetch or load the old one."""
+    first, second = replaced
+
+    checked = flowyml("artifact", "verify", "--all", "-o", "json")
+    table = flowyml("artifact", "verify", f"{first}/model")
+    fetched = flowyml("artifact", "get", f"{first}/model")
+    newest = flowyml("artifact", "get", f"{second}/model", "--to", "here")
+
+    assert checked.code == table.code == newest.code == 0
+    told = [(item["run_id"], item["status"], item["replaced_by"]) for item in checked.objects]
+    names = ("report", "metrics", "model", "data")
+    assert told == [(second, "ok", None)] * 4 + [
+        (first, "replaced", f"{second}/{name}") for name in names
+    ]
+    assert table.out.endswith(f"  replaced by {second}/model\n")
+    assert fetched.code == 1
+    assert f"{second}/model replaced it" in fetched.err
+    with pytest.raises(IntegrityError, match=f"{second}/model replaced it"):
+        load(f"run:{first}/model")
+
+
+def test_old_bytes_that_somebody_put_back_are_a_failure(
+    flowyml: Ask, project: Path, replaced: tuple[str, str]
+) -> None:
+    """They are what an earlier run of the project stored, and nothing that came later."""
+    first, second = replaced
+    flowyml("run", "pipeline.py", "-p", "rows=3", "--stack", "elsewhere")
+    here, elsewhere = (project / store / "model" for store in ("kept", "elsewhere"))
+    shutil.rmtree(here)
+    shutil.copytree(elsewhere, here)
+
+    checked = flowyml("artifact", "verify", "--all", "-o", "json").objects
+
+    found = {
+        item["run_id"]: (item["status"], item["error"])
+        for item in checked
+        if item["name"] == "mean" and item["run_id"] in replaced
+    }
+    assert found[first] == ("ok", None)
+    assert found[second][0] == "failed"
+    assert "somebody replaced it" in found[second][1]
+
+
+def test_what_is_wrong_with_a_stack_is_told_on_one_line(
+    flowyml: Ask, project: Path, replaced: tuple[str, str]
+) -> None:
+    """Such as that flowyml.yaml has it no more."""
+    text = (project / "flowyml.yaml").read_text()
+    for old, new in (("keeps:", "keep:"), ("kept", "moved"), ("k: keeps", "k: elsewhere")):
+        assert old in text
+        text = text.replace(old, new)
+    (project / "flowyml.yaml").write_text(text)
+
+    answer = flowyml("artifact", "verify", f"{replaced[1]}/model")
+
+    assert answer.code == 1
+    assert len(answer.out.splitlines()) == 2
+    assert "'keeps'" in answer.out
+    assert "\\n" not in answer.out
 
 
 @pytest.mark.usefixtures("run_id")

@@ -11,6 +11,7 @@ from flowyml.cli.transfer import transfer
 from flowyml.errors import ConfigurationError, FlowyMLError, IntegrityError, NotFoundError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
+from flowyml.routing.collect import changed
 from flowyml.stacks.active import current_stack
 from flowyml.storage.files import FileSource
 
@@ -27,6 +28,13 @@ def open_source(metadata: MetadataStore, artifact: ArtifactRecord) -> FileSource
         NotFoundError: It was collected, or is gone.
         IntegrityError: What lies there is not what the run stored.
     """
+    source = _lying_at(metadata, artifact)
+    _compare(source, artifact, metadata)
+    return source
+
+
+def _lying_at(metadata: MetadataStore, artifact: ArtifactRecord) -> FileSource:
+    """Open what lies where an artifact was stored, whatever it is by now."""
     if artifact.collected_at is not None:
         message = (
             f"{artifact.run_id}/{artifact.output} was collected on "
@@ -44,15 +52,13 @@ def open_source(metadata: MetadataStore, artifact: ArtifactRecord) -> FileSource
             "name the stack that does with --stack"
         )
         raise ConfigurationError(message)
-    source = stack.hooks.load_artifact(store, artifact.uri)
-    if source.manifest.digest != artifact.digest:
-        message = (
-            f"the manifest at {artifact.uri} says {source.manifest.digest}, and the run that "
-            f"stored it recorded {artifact.digest}; somebody replaced it, so run the step that "
-            "made it again"
-        )
-        raise IntegrityError(message)
-    return source
+    return stack.hooks.load_artifact(store, artifact.uri)
+
+
+def _compare(source: FileSource, artifact: ArtifactRecord, metadata: MetadataStore) -> None:
+    found = source.manifest.digest
+    if found != artifact.digest:
+        raise IntegrityError(changed(artifact.uri, artifact.digest, found, metadata))
 
 
 def copy_files(
@@ -100,21 +106,29 @@ def copy_files(
 def verified(
     metadata: MetadataStore, artifact: ArtifactRecord, *, on_stderr: bool = False
 ) -> dict[str, Any]:
-    """Read an artifact again, and return it with ``status`` ``ok`` or ``failed`` and an error."""
-    problem = None
+    """Read an artifact again, and return it with its status.
+
+    The status is ``ok``; or ``replaced`` where a later run of this project stored something else at
+    its place, which is no fault; or ``failed``, with an error.
+    """
+    problem = later = None
     try:
-        source = open_source(metadata, artifact)
-        with transfer(artifact.name, artifact.size, on_stderr=on_stderr) as advance:
-            for file in source.manifest.files:
-                _read(source, file.name, advance)
+        source = _lying_at(metadata, artifact)
+        found = source.manifest.digest
+        later = metadata.replacement(artifact.uri, recorded=artifact.digest, found=found)
+        if later is None:
+            _compare(source, artifact, metadata)
+            _read_all(source, artifact, on_stderr=on_stderr)
     except FlowyMLError as error:
         problem = str(error)
+    well = "ok" if later is None else "replaced"
     return {
         "id": artifact.artifact_id,
         "run_id": artifact.run_id,
         "name": artifact.name,
         "version": artifact.version,
-        "status": "failed" if problem else "ok",
+        "status": "failed" if problem else well,
+        "replaced_by": f"{later.run_id}/{later.output}" if later else None,
         "digest": artifact.digest,
         "uri": artifact.uri,
         "error": problem,
@@ -135,10 +149,12 @@ def _copy(source: FileSource, name: str, target: Path, advance: Callable[[int], 
         partial.unlink(missing_ok=True)
 
 
-def _read(source: FileSource, name: str, advance: Callable[[int], None]) -> None:
-    with source.open(name) as stored:
-        while piece := stored.read(PIECE):
-            advance(len(piece))
+def _read_all(source: FileSource, artifact: ArtifactRecord, *, on_stderr: bool) -> None:
+    with transfer(artifact.name, artifact.size, on_stderr=on_stderr) as advance:
+        for file in source.manifest.files:
+            with source.open(file.name) as stored:
+                while piece := stored.read(PIECE):
+                    advance(len(piece))
 
 
 def _inside(folder: Path, name: str) -> Path:

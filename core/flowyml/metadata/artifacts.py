@@ -53,6 +53,15 @@ ADDRESS_OF: Final = """
     ORDER BY id DESC LIMIT 1
 """
 
+# Only what came later replaces: old bytes that somebody put back do not. The plus signs keep SQLite
+# from going by a digest that a million others may have as well.
+REPLACED: Final = """
+    uri = ?1 AND +digest = ?3 AND (created_at, id) > (
+        SELECT created_at, id FROM artifacts WHERE uri = ?1 AND +digest = ?2
+        ORDER BY created_at DESC, id DESC LIMIT 1
+    )
+"""
+
 BATCH: Final = 1000
 """Artifacts that are read at once where there may be a million."""
 
@@ -151,6 +160,10 @@ class ArtifactTable:
         """Return the newest URI below another one that has this digest and was not collected."""
         row = self.database.row(ADDRESS_OF, (digest, f"{below}/"))
         return None if row is None else str(row[0])
+
+    def replacement(self, uri: str, recorded: str, found: str) -> ArtifactRecord | None:
+        """Return the later artifact with the found digest that took the place of a recorded one."""
+        return self.newest_where(REPLACED, (uri, recorded, found))
 
     def collect(self, uri: str, at: datetime) -> None:
         """Say that what lay at a URI was deleted; its rows stay."""

@@ -246,6 +246,16 @@ class MetadataStore:
         """Return the newest URI below a store's root that has this digest and was not collected."""
         return self._artifacts.address_of(digest, below)
 
+    def replacement(self, uri: str, *, recorded: str, found: str) -> ArtifactRecord | None:
+        """Return the later artifact of this project that replaced one at its URI.
+
+        Args:
+            uri: The URI, which a rule with `overwrite` gives to several artifacts.
+            recorded: Digest of the one that is looked for.
+            found: Digest of what lies there; None of this project where nothing later has it.
+        """
+        return self._artifacts.replacement(uri, recorded, found)
+
     def find_artifact(self, reference: str) -> ArtifactRecord:
         """Return the artifact that a user means.
 

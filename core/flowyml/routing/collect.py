@@ -16,7 +16,7 @@ from flowyml.routing.trust import is_trusted
 from flowyml.serialization.unpacking import unpack
 from flowyml.stacks.stack import Stack
 
-__all__ = ["Reader", "output_artifacts"]
+__all__ = ["Reader", "changed", "output_artifacts"]
 
 SHAPE = f"{Shape.__module__}:{Shape.__qualname__}"
 
@@ -80,11 +80,7 @@ class Reader:
         source = self.stack.hooks.load_artifact(store, uri)
         found = source.manifest.digest
         if digest is not None and found != digest:
-            message = (
-                f"{uri} was stored as {digest} but is {found} now; somebody replaced it, so "
-                "restore it, or run the step that made it again"
-            )
-            raise IntegrityError(message)
+            raise IntegrityError(changed(uri, digest, found, self.metadata))
         try:
             return unpack(source, trusted=is_trusted(found, self.stack, self.metadata))
         except (SerializationError, TrustError) as cause:
@@ -119,6 +115,28 @@ class Reader:
             return value
         trusted = is_trusted(artifacts[holder].digest, self.stack, self.metadata)
         return join(value, lambda element: self.output(element, artifacts), trusted=trusted)
+
+
+def changed(uri: str, recorded: str, found: str, metadata: MetadataStore) -> str:
+    """Say that something else lies at a URI than was stored there, and who replaced it.
+
+    Args:
+        uri: The URI.
+        recorded: Digest of what was stored.
+        found: Digest of what lies there now.
+        metadata: Tells whether a later run of this project stored that.
+    """
+    later = metadata.replacement(uri, recorded=recorded, found=found)
+    if later is None:
+        return (
+            f"{uri} was stored as {recorded} but is {found} now; somebody replaced it, so restore "
+            "it, or run the step that made it again"
+        )
+    return (
+        f"{uri} was stored as {recorded} but is {found} now; {later.run_id}/{later.output} "
+        "replaced it, as its rule's `overwrite` permits, so take that one, or run the step that "
+        "made it again"
+    )
 
 
 def output_artifacts(
