@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import click
+
+from flowyml.cli.answer import kept_apart
 
 __all__ = [
     "Output",
@@ -24,16 +27,22 @@ Output = Literal["table", "json"]
 
 
 class ProjectCommand(click.Command):
-    """A command that runs in the project of ``--config`` and on the stack of ``--stack``."""
+    """A command that runs in the project of ``--config`` and on the stack of ``--stack``.
+
+    With ``-o json`` the standard output is kept for its answer.
+    """
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Run the command; it does not see the two options."""
-        if "config" not in ctx.params:
-            return super().invoke(ctx)
-        from flowyml.stacks.active import command_line, from_here
+        """Run the command; it does not see the two options of the project."""
+        with ExitStack() as block:
+            if ctx.params.get("output") == "json":
+                block.enter_context(kept_apart())
+            if "config" in ctx.params:
+                from flowyml.stacks.active import command_line, from_here
 
-        config, stack = ctx.params.pop("config"), ctx.params.pop("stack", None)
-        with command_line(stack, Path(config) if config else None), from_here():
+                config, stack = ctx.params.pop("config"), ctx.params.pop("stack", None)
+                block.enter_context(command_line(stack, Path(config) if config else None))
+                block.enter_context(from_here())
             return super().invoke(ctx)
 
 
@@ -44,7 +53,7 @@ def output_format(command: F) -> F:
         "--output",
         type=click.Choice(["table", "json"]),
         default="table",
-        help="json prints a list of objects for scripts, the newest first.",
+        help="json prints a list of objects for scripts, the newest first, and nothing else.",
     )
     return option(command)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack, redirect_stdout
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -43,8 +43,7 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
 
     Args:
         work: Runs them and returns their results.
-        output: With ``json`` the standard output is kept for the runs; what is watched, and what
-            steps print, goes to the standard error stream.
+        output: With ``json`` what is watched goes to the standard error stream.
     """
     from flowyml.cli.runs import list_whole_runs
     from flowyml.cli.screen import complain
@@ -55,8 +54,6 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
     from flowyml.storage.transfers import watching_transfers
 
     with ExitStack() as block:
-        if output == "json":
-            block.enter_context(redirect_stdout(sys.stderr))
         view = observer(on_stderr=output == "json")
         block.callback(view.close)
         block.enter_context(watching(view))

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, islice
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 from attrs import frozen
 
+from flowyml.cli.answer import stream
 from flowyml.cli.options import Output
 from flowyml.errors import FlowyMLError
 
@@ -169,13 +169,13 @@ def silence() -> None:
     Python would complain once more at its exit, so the stream is led into nothing.
     """
     nothing = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nothing, sys.stdout.fileno())
+    os.dup2(nothing, stream().fileno())
     os.close(nothing)
 
 
 def _write(text: str, end: str = "\n") -> None:
     try:
-        click.echo(text + end, nl=False)
+        click.echo(text + end, nl=False, file=stream())
     except BrokenPipeError:
         silence()
     except OSError as cause:
@@ -227,7 +227,7 @@ def _print_aligned(rows: Sequence[Sequence[str]], least: Sequence[int]) -> list[
 
 
 def _is_terminal() -> bool:
-    return sys.stdout.isatty()
+    return stream().isatty()
 
 
 def _console() -> Console:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from flowyml.cli import columns
+from flowyml.cli.answer import kept_apart
 from flowyml.cli.options import Output, configured, output_format, stacked
 from flowyml.cli.program import Commands
 from flowyml.cli.screen import Column, complain, facts, line, listing, table
@@ -156,7 +157,9 @@ def schema() -> None:
     """Print the JSON Schema of flowyml.yaml with every installed plugin, for editors."""
     from flowyml.stacks.schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    with kept_apart():
+        written = json.dumps(json_schema(), indent=2)
+    click.echo(written)
 
 
 @stack.command()

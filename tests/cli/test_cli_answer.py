@@ -1,0 +1,119 @@
+"""With ``-o json`` the standard output is the answer and nothing else, whoever prints."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.cli.conftest import START, Ask, Install
+
+NOISE = """\
+import os
+import subprocess
+
+print("a print")
+os.write(1, b"a library\\n")
+subprocess.run(["echo", "a program"], check=True)
+"""
+
+PLUGIN = f"""\
+{NOISE}
+from typing import ClassVar
+
+from attrs import define
+from flowyml.plugins import ExperimentTracker, hookimpl
+
+
+@define(slots=False)
+class Loud(ExperimentTracker):
+    \"\"\"Prints when it is imported.\"\"\"
+
+    flowyml_api: ClassVar[str] = ">=1,<2"
+
+    @hookimpl
+    def log_metrics(self, metrics):
+        return None
+"""
+
+PIPELINE = f"""\
+{NOISE}
+from flowyml import Pipeline, step
+
+
+@step
+def one() -> int:
+    print("in the step")
+    return 1
+
+
+pipeline = Pipeline("loud").add_step(one)
+"""
+
+STACK = "plugins: { experiment_tracker: { type: loud } }\n"
+
+
+@pytest.fixture
+def site(install: Install, project: Path) -> str:
+    """Give a project whose file and whose plugin print; return where the plugin is."""
+    (project / "pipeline.py").write_text(PIPELINE)
+    (project / "flowyml.yaml").write_text(STACK)
+    entry_points = "[flowyml.experiment_tracker]\nloud = loud_plugin:Loud\n"
+    return str(install("loud", {"loud_plugin": PLUGIN}, entry_points))
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run pipeline.py",
+        "plan pipeline.py",
+        "stack show",
+        "stack validate",
+        "stack doctor",
+        "plugin show loud",
+        "plugin check",
+    ],
+)
+def test_what_others_print_is_kept_out_of_json(command: Ask, site: str, words: str) -> None:
+    """A file, a plugin, what is no Python, a program that is started: all go to standard error."""
+    answer = command(*words.split(), "-o", "json", PYTHONPATH=site)
+
+    assert answer.code == 0, answer.err
+    assert answer.objects
+    assert {"a print", "a library", "a program"} <= set(answer.err.splitlines())
+
+
+def test_the_schema_is_json_whatever_a_plugin_prints(command: Ask, site: str) -> None:
+    """It is for editors, which read all of it."""
+    answer = command("stack", "schema", PYTHONPATH=site)
+
+    assert "loud" in json.dumps(json.loads(answer.out))
+    assert "a program" in answer.err.splitlines()
+
+
+def test_people_are_shown_what_is_printed(command: Ask, site: str) -> None:
+    """A table keeps nothing apart."""
+    answer = command("plan", "pipeline.py", PYTHONPATH=site)
+
+    assert "a program" in answer.out.splitlines()
+    assert answer.err == ""
+
+
+def test_an_answer_that_cannot_be_written_is_told_once(project: Path) -> None:
+    """Also where it had a descriptor of its own."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", START, "plugin", "list", "-o", "json"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            cwd=project,
+            env=dict(os.environ),
+            text=True,
+            check=False,
+        )
+
+    assert ended.returncode == 1
+    assert ended.stderr == "Error: the standard output cannot be written: No space left on device\n"
