@@ -374,7 +374,7 @@ def test_rollback_goes_back_step_by_step(shop: Workshop) -> None:
 
     assert _lifecycle(shop).rollback("fraud").version == "2"
     assert _lifecycle(shop).rollback("fraud").version == "1"
-    with pytest.raises(NotFoundError, match="no version of 'fraud' served at 'fraud' before"):
+    with pytest.raises(NotFoundError, match="no other version of 'fraud' served at 'fraud' before"):
         _lifecycle(shop).rollback("fraud")
 
     assert _served(shop)[-2:] == [("fraud", "2"), ("fraud", "1")]
@@ -403,6 +403,27 @@ def test_rollback_after_the_end_brings_back_what_served(shop: Workshop) -> None:
 
     assert _lifecycle(shop).rollback("fraud").version == "1"
     assert _kinds(shop)[-2:] == ["undeployed", "rolled_back"]
+
+
+def test_rollback_of_a_version_that_was_ended_and_serves_again(shop: Workshop) -> None:
+    """It brings back another version, and where there is none it says so and deploys nothing."""
+    shop.rules = MANUAL
+    _train(shop, "1", 1)
+    _train(shop, "2", 2)
+    for endpoint, versions in (("alone", "2"), ("both", "12")):
+        for version in versions:
+            _lifecycle(shop).deploy("fraud", version, endpoint)
+    _lifecycle(shop).undeploy("fraud")
+    for endpoint in ("alone", "both"):
+        _lifecycle(shop).deploy("fraud", "2", endpoint)
+    served = _served(shop)
+
+    with pytest.raises(NotFoundError, match="no other version of 'fraud' served at 'alone' before"):
+        _lifecycle(shop).rollback("fraud", "alone")
+    assert _served(shop) == served
+    assert _lifecycle(shop).rollback("fraud", "both").version == "1"
+    with pytest.raises(NotFoundError, match="no other version of 'fraud' served at 'both' before"):
+        _lifecycle(shop).rollback("fraud", "both")
 
 
 def test_rollback_asks_which_endpoint_is_meant(shop: Workshop) -> None:

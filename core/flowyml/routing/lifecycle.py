@@ -152,7 +152,7 @@ class ModelLifecycle:
         before = served_before(events, place)
         if before is None:
             message = (
-                f"no version of {name!r} served at {place!r} before; "
+                f"no other version of {name!r} served at {place!r} before; "
                 f"`flowyml model history {name}` shows what did"
             )
             raise NotFoundError(message)

@@ -18,13 +18,15 @@ def serving(events: Iterable[ModelEvent]) -> dict[str, ModelEvent]:
 
 
 def served_before(events: Iterable[ModelEvent], endpoint: str) -> ModelEvent | None:
-    """Return the entry of what served at an endpoint before what serves there now.
+    """Return the entry of the version that served at an endpoint before the one that does now.
 
     After a rollback that is what served before the version that is back, not what was rolled back;
-    after the endpoint was ended it is what served last.
+    after the endpoint was ended it is what served last. A version that served, was ended and serves
+    again is not its own predecessor.
     """
-    earlier = _successions(events).get(endpoint, [])[:-1]
-    return next((entry for entry in reversed(earlier) if entry is not None), None)
+    *earlier, current = _successions(events).get(endpoint, [None])
+    others = (e for e in reversed(earlier) if e and not (current and _same(e, current)))
+    return next(others, None)
 
 
 def _successions(events: Iterable[ModelEvent]) -> Succession:
