@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -98,6 +98,7 @@ def test_a_parameter_that_no_step_takes_is_refused() -> None:
         (str, 5, "int"),
         (list[int], "1,2", "str"),
         (float, secret("abc"), "str"),
+        (Literal["a", "b"] | None, "c", "str"),
     ],
 )
 def test_a_parameter_of_another_type_is_refused(
@@ -117,7 +118,14 @@ def test_a_parameter_of_another_type_is_refused(
 
 @pytest.mark.parametrize(
     ("annotation", "value"),
-    [(float, 1), (int, True), (float | None, None), (Path, "a.csv"), (Any, "abc"), (list, [1])],
+    [
+        (float, 1),
+        (int, True),
+        (float | None, None),
+        (Path, "a.csv"),
+        (Any, "abc"),
+        (Literal["a"], "a"),
+    ],
 )
 def test_a_parameter_that_may_fit_is_taken(annotation: object, value: object) -> None:
     """Only what is certain to be wrong is refused: many a type is made from text."""

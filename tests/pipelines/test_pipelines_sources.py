@@ -262,9 +262,10 @@ def test_every_process_finds_the_same(digest: Digest) -> None:
     assert found == {digest(NESTED)}
 
 
-def test_an_import_that_fails_is_told(digest: Digest, write_file: WriteFile) -> None:
+@pytest.mark.parametrize("line", ["raise RuntimeError('no')", "raise SystemExit('no')"])
+def test_an_import_that_fails_is_told(line: str, digest: Digest, write_file: WriteFile) -> None:
     """What cannot be imported cannot be compared."""
-    write_file("helper.py", "raise RuntimeError('no')\n")
+    write_file("helper.py", f"{line}\n")
     with pytest.raises(UnknownSourceError, match="imports 'helper', which cannot be imported"):
         digest("@step\ndef work():\n    import helper\n    return helper\n")
 

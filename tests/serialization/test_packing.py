@@ -407,6 +407,27 @@ def test_a_class_of_a_script_is_found_when_the_script_is_imported(tmp_path: Path
     assert _python(code, tmp_path) == "True"
 
 
+def test_a_class_of_a_script_that_is_no_module_is_not_found_again(tmp_path: Path) -> None:
+    """As where it came by a pipe, or its file has another ending."""
+    code = textwrap.dedent("""
+        from flowyml.serialization.classes import is_importable
+        class Config: ...
+        print(is_importable(Config))
+    """)
+    script = tmp_path / "train"
+    script.write_text(code)
+    for source in ([], [str(script)]):
+        done = subprocess.run(
+            [sys.executable, *source],
+            input=code,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert done.stdout.strip() == "False"
+
+
 def test_no_warning_for_values_with_a_format(store: Any) -> None:
     """Only what has to be cloudpickle warns."""
     with warnings.catch_warnings():

@@ -127,15 +127,17 @@ def can_accept(parameter: object, produced: object) -> bool:
 
 def may_take(parameter: object, value: object) -> bool:
     """Whether a parameter may be given a value; only plain values for plain types are refused."""
-    given = type(value)
-    wanted = [get_origin(part) or part for part in _alternatives(parameter)]
-    if given not in PLAIN or not PLAIN.issuperset(part for part in wanted if part is not NONE):
+    bare = _bare(parameter)
+    if get_origin(bare) in {Union, types.UnionType}:
+        return any(may_take(part, value) for part in get_args(bare))
+    if get_origin(bare) is Literal:
+        return value is None or value in get_args(bare)
+    wanted, given = get_origin(bare) or bare, type(value)
+    if wanted in {None, NONE}:
+        return value is None
+    if given not in PLAIN or not isinstance(wanted, type) or wanted not in PLAIN:
         return True
-    return any(
-        issubclass(given, part) or _promotes(part, given)
-        for part in wanted
-        if isinstance(part, type)
-    )
+    return issubclass(given, wanted) or _promotes(wanted, given)
 
 
 def spelled(annotation: object) -> str:

@@ -21,6 +21,7 @@ from flowyml.pipelines.inside import CURRENT, Deliveries
 from flowyml.pipelines.workplace import Supplies, Workplace
 from flowyml.records import StepOutcome, StepStatus, StepTask
 from flowyml.routing.containers import Leaf, join, take_apart
+from flowyml.routing.deployments import is_measured
 from flowyml.stacks.secrecy import redact
 
 __all__ = ["execute"]
@@ -109,10 +110,11 @@ def _deliver(
         node.name, list(chain.from_iterable(leaves.values())), supplies.parents
     )
     records = {record.output: record for record in delivered.artifacts}
+    measured = {delivery.output for delivery in delivered.deliveries if is_measured(delivery)}
     for name, parts in leaves.items():
-        if _is_spent(parts):
-            continue
         stored = tuple(records[leaf.output] for leaf in parts if leaf.output in records)
+        if _is_spent(parts) or (stored and any(leaf.output in measured for leaf in parts)):
+            continue  # who takes it loads it: what is measured is what would be deployed
         workplace.handover.give(name, Made(_live(parts), stored), node.consumers.get(name, 0))
     return delivered.status
 

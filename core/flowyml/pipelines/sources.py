@@ -265,7 +265,9 @@ def _load(name: str, members: Collection[str], package: str) -> Iterator[ModuleT
             for member in members:
                 if not hasattr(module, member):
                     yield import_module(f"{name}.{member}")
-    except Exception as cause:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as cause:  # a module may even call sys.exit()
         message = f"it imports {name!r}, which cannot be imported"
         raise UnknownSourceError(message) from cause
 

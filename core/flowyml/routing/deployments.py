@@ -25,6 +25,7 @@ __all__ = [
     "find_model",
     "gate_payload",
     "hold",
+    "is_measured",
     "named_model",
     "only_component",
     "own_metrics",
@@ -32,6 +33,8 @@ __all__ = [
     "tell_registry",
     "verify_stored",
 ]
+
+DECIDED = frozenset({DeliveryStatus.DONE, DeliveryStatus.SKIPPED})
 
 WAITING = {
     "manual": "waits for `flowyml model deploy {name} --version {version}`",
@@ -111,6 +114,12 @@ def _by_metrics(parcel: Parcel, payload: Mapping[str, Any]) -> Outcome | None:
         return None
     reason = f"decided at the end of the run, when a step has computed {missing}"
     return Outcome(DeliveryStatus.PENDING, waits_for="metrics", reason=reason)
+
+
+def is_measured(delivery: DeliveryRecord) -> bool:
+    """Whether metrics that later steps compute decide about a delivery."""
+    gate = (delivery.payload or {}).get("gate")
+    return gate == "metrics" and delivery.status not in DECIDED
 
 
 def own_metrics(parcel: Parcel) -> Mapping[str, object]:

@@ -156,5 +156,7 @@ def _script_name() -> str | None:
 
 
 @cache
-def _name_of_script(file: str) -> str:
-    return importable_name(Path(file))
+def _name_of_script(file: str) -> str | None:
+    """Return what a script is imported by; what came by a pipe, or is no `.py`, never is."""
+    path = Path(file)
+    return importable_name(path) if path.suffix == ".py" and path.is_file() else None
