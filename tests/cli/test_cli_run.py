@@ -149,9 +149,12 @@ pipeline = Pipeline("unnamed").add_step(fit)
 """
 
 
-def test_what_the_program_warns_of_is_a_line(command: Ask, project: Path) -> None:
+@pytest.mark.parametrize("executor", ["thread", "process"])
+def test_what_the_program_warns_of_is_a_line(command: Ask, project: Path, executor: str) -> None:
     """Without a place in our source; a warning of the user's code keeps its place."""
     (project / "pipeline.py").write_text(UNNAMED)
+    orchestrator = f"{{ type: local, executor: {executor} }}"
+    (project / "flowyml.yaml").write_text(f"plugins: {{ orchestrator: {orchestrator} }}\n")
 
     answer = command("run", "pipeline.py")
 

@@ -13,8 +13,9 @@ from tests.cli.conftest import Ask
 from tests.metadata.metadata_samples import a_run, an_artifact
 
 from flowyml.cli.columns import human_duration, human_size, text
-from flowyml.cli.screen import BLOCK, listing, printable, to_json
+from flowyml.cli.screen import BLOCK, listing, to_json
 from flowyml.metadata.store import MetadataStore
+from flowyml.stacks.text import printable
 
 EVIL = "evil\x1b[31m\x07\r\nRUN  faked\u202e"
 

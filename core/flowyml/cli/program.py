@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import io
 import sys
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from importlib import import_module
-from pathlib import Path
-from typing import Final, TextIO
+from typing import Final
 
 import click
 
-import flowyml
 from flowyml._version import __version__
 from flowyml.cli.options import ProjectCommand
 from flowyml.cli.screen import complain, silence
 from flowyml.errors import FlowyMLError
+from flowyml.pipelines.notices import plain_warnings
 from flowyml.stacks.text import check_is_text
 
 __all__ = ["COMMANDS", "Commands", "program", "run"]
@@ -36,8 +33,6 @@ COMMANDS: Final[Mapping[str, str]] = {
 """Where each command lives; its module is imported when the command is used."""
 
 INTERRUPTED: Final = 130
-
-OURS: Final = str(Path(flowyml.__file__).parent)
 
 
 class Commands(click.Group):
@@ -96,7 +91,7 @@ def run(arguments: Sequence[str]) -> int:
     try:
         for argument in arguments:
             check_is_text(argument)
-        with _plain_warnings(), program.make_context("flowyml", list(arguments)) as context:
+        with plain_warnings(complain), program.make_context("flowyml", list(arguments)) as context:
             code = context.command.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as end:
@@ -115,32 +110,6 @@ def run(arguments: Sequence[str]) -> int:
         silence()
         code = 0
     return int(code or 0)
-
-
-@contextmanager
-def _plain_warnings() -> Iterator[None]:
-    """Show a warning of ours in one line: its place in our source helps nobody.
-
-    One that comes from the user's code, or from a library, keeps its place.
-    """
-    with warnings.catch_warnings():
-        elsewhere = warnings.showwarning
-
-        def show(
-            message: Warning | str,
-            category: type[Warning],
-            filename: str,
-            lineno: int,
-            file: TextIO | None = None,
-            line: str | None = None,
-        ) -> None:
-            if filename.startswith(OURS):
-                complain(f"Warning: {message}")
-            else:
-                elsewhere(message, category, filename, lineno, file, line)
-
-        warnings.showwarning = show
-        yield
 
 
 def _drop_what_cannot_be_written() -> None:

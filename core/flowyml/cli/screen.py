@@ -20,6 +20,7 @@ from attrs import frozen
 from flowyml.cli.answer import stream
 from flowyml.cli.options import Output
 from flowyml.errors import FlowyMLError
+from flowyml.stacks.text import printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -32,7 +33,6 @@ __all__ = [
     "line",
     "listing",
     "none_of",
-    "printable",
     "silence",
     "table",
     "to_json",
@@ -144,15 +144,6 @@ def line(text: str = "", *, strong: bool = False) -> None:
         _console().print(printable(text), style="bold", highlight=False, markup=False)
     else:
         _write(printable(text))
-
-
-def printable(text: str) -> str:
-    """Write control characters as escapes."""
-    if text.isprintable():
-        return text
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
-    )
 
 
 def to_json(objects: Sequence[Object]) -> str:

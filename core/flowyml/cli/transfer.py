@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TextIO
 from attrs import define, field
 
 from flowyml.cli.columns import human_size
-from flowyml.cli.screen import printable
+from flowyml.stacks.text import printable
 
 if TYPE_CHECKING:
     from rich.console import RenderableType

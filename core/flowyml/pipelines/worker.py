@@ -23,6 +23,7 @@ from flowyml.pipelines.execution import execute
 from flowyml.pipelines.failures import StepTimeoutError
 from flowyml.pipelines.finding import find_reference
 from flowyml.pipelines.luggage import for_the_way_back, unpack_there
+from flowyml.pipelines.notices import plain_warnings
 from flowyml.pipelines.resume import context_of
 from flowyml.pipelines.workplace import Workplace
 from flowyml.records import RunInfo, StepOutcome, StepStatus, StepTask
@@ -31,6 +32,7 @@ from flowyml.routing.router import Router
 from flowyml.stacks.active import command_line, from_here
 from flowyml.stacks.configuration import Configuration
 from flowyml.stacks.project import Project
+from flowyml.stacks.text import printable
 
 __all__ = ["main", "run_task"]
 
@@ -46,7 +48,8 @@ def main() -> int:
     _end_with_parent(os.environ.get(PARENT))
     try:
         task = _task(json.load(sys.stdin))
-        outcome, ended = run_task(task)
+        with plain_warnings(_complain):
+            outcome, ended = run_task(task)
     except KeyboardInterrupt:
         return INTERRUPTED
     except FlowyMLError as error:
@@ -121,6 +124,10 @@ def _own_output() -> IO[str]:
     answer = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return answer
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"{printable(text)}\n")
 
 
 def _end_with_parent(parent: str | None) -> None:

@@ -1,4 +1,4 @@
-"""The file's bytes as text, and its name as errors show it."""
+"""The file's bytes as text, its name as errors show it, and what may be shown on a screen."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 from flowyml.errors import ConfigurationError, Location, Problem
 
-__all__ = ["check_is_text", "read_text", "shown_path"]
+__all__ = ["check_is_text", "printable", "read_text", "shown_path"]
 
 LONGEST: Final = 200_000
 
@@ -29,6 +29,15 @@ def check_is_text(name: str) -> None:
             hint = f"set PYTHONUTF8=1, or LC_ALL=C.UTF-8: the locale knows {encoding} alone"
         problem = Problem(f"{name!r} has bytes that are no letters here", hint=hint)
         raise ConfigurationError(problem) from cause
+
+
+def printable(text: str) -> str:
+    """Write control characters as escapes."""
+    if text.isprintable():
+        return text
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in text
+    )
 
 
 def shown_path(path: Path) -> str:
