@@ -6,6 +6,7 @@ import threading
 import traceback
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from attrs import define, field
@@ -144,6 +145,33 @@ def test_a_model_that_was_changed_in_the_store_is_not_approved(shop: Workshop) -
 
     assert _served(shop) == []
     assert "approved" not in _kinds(shop)
+
+
+@pytest.mark.parametrize("verdict", ["approve", "reject"])
+@pytest.mark.parametrize("damage", ["alter", "remove"])
+def test_a_model_whose_bytes_were_altered_is_not_decided_about(
+    shop: Workshop, verdict: str, damage: str
+) -> None:
+    """Its manifest is what it was, and nothing is recorded; once it is restored, all goes on."""
+    _train(shop)
+    uri = shop.metadata.artifacts(run_id="run-1")[0].uri
+    folder = Path(uri.removeprefix("file://"))
+    (file,) = [path for path in folder.iterdir() if path.name != "artifact.json"]
+    content = file.read_bytes()
+    file.unlink()
+    if damage == "alter":
+        file.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+
+    with pytest.raises(IntegrityError, match="fraud@1 is not what was registered, nothing was dec"):
+        getattr(_lifecycle(shop), verdict)("fraud", "1")
+
+    model = _lifecycle(shop).stack.hooks.get_model("model_registry", "fraud", "1")
+    assert model
+    assert model.approval == "pending"
+    assert _kinds(shop) == ["registered", "requested"]
+    assert shop.metadata.debts("run-1") == []
+    file.write_bytes(content)
+    getattr(_lifecycle(shop), verdict)("fraud", "1")
 
 
 def test_a_model_that_was_changed_in_the_registry_is_not_approved(shop: Workshop) -> None:

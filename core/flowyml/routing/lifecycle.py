@@ -189,7 +189,7 @@ class ModelLifecycle:
         if delivery is None:
             message = f"the delivery that asked for {model.reference} is not in the ledger"
             raise NotFoundError(message)
-        self._check_digest(model, request)
+        self._check(model, request)
         registry = only_component(self.stack, "model_registry")
         with self.stack.hooks.in_words(f"note that {model.reference} is {verdict}", registry):
             self.stack.hooks.set_approval(registry, model.name, model.version, verdict, comment)
@@ -257,7 +257,7 @@ class ModelLifecycle:
             )
         raise DeliveryError(message)
 
-    def _check_digest(self, model: ModelVersion, request: ModelEvent) -> None:
+    def _check(self, model: ModelVersion, request: ModelEvent) -> None:
         if model.digest != request.digest:
             message = (
                 f"approval of {model.reference} was asked for {request.digest}, and the registry "
@@ -265,6 +265,21 @@ class ModelLifecycle:
             )
             raise IntegrityError(message)
         verify_stored(self.stack, model)
+        self._read(model)
+
+    def _read(self, model: ModelVersion) -> None:
+        """Read all of a model: its manifest does not tell that bytes beside it were altered."""
+        store = self.stack.store_of_uri(model.uri)
+        if store is None:
+            return
+        try:
+            with self.stack.hooks.in_words(f"read {model.uri}", store):
+                source = self.stack.hooks.load_artifact(store, model.uri)
+                for file in source.manifest.files:
+                    source.open(file.name).close()
+        except IntegrityError as cause:
+            message = f"{model.reference} is not what was registered, nothing was decided: {cause}"
+            raise IntegrityError(message) from cause
 
     def _only_endpoint(self, name: str, events: list[ModelEvent]) -> str:
         endpoints = sorted(serving(events)) or sorted(
