@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import statistics
+import subprocess
 import sys
 from textwrap import dedent
 
@@ -36,6 +38,20 @@ TWO = """
 
     training = Pipeline("train it").add_step(work)
     serving = Pipeline("serve it").add_step(work)
+"""
+
+SCALER = """
+    from flowyml import Model, Pipeline, step
+
+    class Scaler:
+        def twice(self, value):
+            return 2 * value
+
+    @step
+    def work() -> Model:
+        return Model(Scaler(), name="scaler")
+
+    pipeline = Pipeline("scaled").add_step(work)
 """
 
 RUNS = ONE + "    result = pipeline.run()\n    after = result.run_id\n"
@@ -195,6 +211,28 @@ def test_a_file_named_like_a_module_of_python_stays_apart(
 
     assert find_pipeline("statistics.py", project).name == "production"
     assert sys.modules["statistics"] is statistics
+
+
+@pytest.mark.filterwarnings("ignore::flowyml.serialization.PickleWarning")
+@pytest.mark.parametrize("name", ["test.py", "statistics.py"])
+def test_what_such_a_file_defines_is_read_by_other_processes(
+    name: str, project: Project, write_file: WriteFile
+) -> None:
+    """They would look for it in Python's own module, so it lies in the pickle."""
+    write_file(name, SCALER)
+
+    result = find_pipeline(name, project).run()
+
+    result.raise_for_status()
+    program = "import sys, flowyml; print(flowyml.load(sys.argv[1]).data.twice(4))"
+    done = subprocess.run(
+        [sys.executable, "-c", program, f"run:{result.run_id}/work"],
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(map(os.path.abspath, sys.path))},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout.strip(), done.stderr) == ("8", "")
 
 
 def test_a_file_imports_its_neighbours(project: Project, write_file: WriteFile) -> None:

@@ -26,6 +26,7 @@ from flowyml.serialization.classes import (
     packaged_name,
     packages_of,
     plain_name,
+    stand_in_name,
 )
 
 if TYPE_CHECKING:
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from flowyml.pipelines.result import RunResult
 
 __all__ = ["Loaded", "Loading", "current_loading", "load_file", "load_module", "running_in_place"]
+
+OTHERS: Final = frozenset({"flowyml", "test"})
+"""Taken as well: Python has tests of its own, which its list leaves out."""
 
 OWN_MARK: Final = "__flowyml_file__"
 """Attribute of the modules that are loaded here: the file that they come from."""
@@ -215,14 +219,14 @@ def _module_name(path: Path) -> str:
     top = name.partition(".")[0]
     if name != plain and not _is_taken(top, _home(path) / top / "__init__.py"):
         return name
-    return f"{plain}_pipeline" if _is_taken(plain, path) else plain
+    return stand_in_name(plain) if _is_taken(plain, path) else plain
 
 
 def _is_taken(name: str, path: Path) -> bool:
     """Whether a name means something else than a file: of Python, of FlowyML, or imported."""
     known = sys.modules.get(name)
     foreign = known is not None and not (hasattr(known, OWN_MARK) or _is_file_of(known, path))
-    return name in sys.stdlib_module_names or name == "flowyml" or foreign
+    return name in sys.stdlib_module_names or name in OTHERS or foreign
 
 
 def _is_file_of(module: ModuleType, path: Path) -> bool:

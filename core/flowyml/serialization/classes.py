@@ -18,14 +18,18 @@ from flowyml.errors import SerializationError
 __all__ = [
     "importable_name",
     "is_importable",
+    "is_stand_in",
     "packaged_name",
     "packages_of",
     "place_of",
     "plain_name",
     "resolve",
+    "stand_in_name",
 ]
 
 MAIN = "__main__"
+
+STAND_IN = "_pipeline"
 
 
 def importable_name(file: Path) -> str:
@@ -42,6 +46,19 @@ def importable_name(file: Path) -> str:
 def plain_name(file: Path) -> str:
     """Return the name of a file whose folder is searched for modules."""
     return file.stem.replace(".", "_")  # a dot would mean a package
+
+
+def stand_in_name(name: str) -> str:
+    """Return the name of a module whose file has the name of another one, such as calendar.py."""
+    return f"{name}{STAND_IN}"
+
+
+def is_stand_in(module: ModuleType) -> bool:
+    """Whether a module has a name of that kind, under which no other process finds it."""
+    name, file = module.__name__, getattr(module, "__file__", None)
+    if not name.endswith(STAND_IN) or file is None:
+        return False
+    return name == stand_in_name(plain_name(Path(file)))
 
 
 def packaged_name(file: Path) -> str:
@@ -92,12 +109,14 @@ def is_importable(cls: type) -> bool:
     """Whether the class is found under its own name, so that a reference to it is enough.
 
     A class that was made inside a function is not, nor is one that lives in ``__main__`` without a
-    file (a notebook, an interactive session).
+    file (a notebook, an interactive session) or in a file that has the name of another module.
     """
     if cls.__module__ == MAIN and _script_name() is None:
         return False
     module = sys.modules.get(cls.__module__)
-    return module is not None and _lookup(module, cls.__qualname__) is cls
+    if module is None or is_stand_in(module):
+        return False
+    return _lookup(module, cls.__qualname__) is cls
 
 
 def resolve(place: str, *, trusted: bool) -> type:
