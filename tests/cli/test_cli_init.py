@@ -13,6 +13,7 @@ def test_what_is_written_runs(flowyml: Ask, project: Path) -> None:
     """The configuration is valid, the pipeline runs under its name, the model waits."""
     assert flowyml("init").code == 0
     assert flowyml("stack", "validate").code == 0
+    assert flowyml("plan", "example").err == ""
 
     ran = flowyml("run", "example", "--param", "count=4")
 

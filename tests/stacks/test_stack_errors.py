@@ -45,6 +45,8 @@ TEXTS = {
     "text for a role": ("plugins:\n  artifact_store: gcs\n", "2:19", "write { type: gcs }"),
     "list for a role": ("plugins:\n  orchestrator: []\n", "2:17", "a stack has one orchestrator"),
     "type": ("plugins: { artifact_store: { type: gsc } }", "1:36", "did you mean 'gcs'"),
+    "type in capitals": ("plugins: { artifact_store: { type: S3 } }", "1:36", "mean 's3'"),
+    "role in capitals": ("plugins:\n  ARTIFACT_STORE: {}\n", "2:3", "mean 'artifact_store'"),
     "known type": (
         "plugins: { experiment_tracker: { type: tensorboard } }",
         "1:40",

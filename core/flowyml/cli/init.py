@@ -34,8 +34,8 @@ stacks:
         deploy: true               # permit it to serve; the condition says when
         deploy_condition: manual   # or on_approval, or auto with thresholds:
         # deploy_min_metrics: {{ accuracy: 0.9 }}
-      Metrics:
-        log_to_tracker: true       # once there is an experiment_tracker
+      # Metrics:
+      #   log_to_tracker: true     # once there is an experiment_tracker
       # default:
       #   path: "{{pipeline_name}}/{{run_id}}/{{output_name}}"
 

@@ -164,7 +164,7 @@ class Catalog:
             return f"{message}: install it with `pip install 'flowyml[{extra}]'`"
         if roles := self._roles_with(type_):
             message += f", which is a type of {' and '.join(roles)}"
-        elif close := difflib.get_close_matches(type_, [*known, *extras], n=1):
+        elif close := difflib.get_close_matches(type_.lower(), [*known, *extras], n=1):
             message += f"; did you mean {close[0]!r}?"
         return f"{message} (installed: {', '.join(known) or 'none'})"
 

@@ -117,7 +117,7 @@ class Doubts:
                         f"{output.place}: its rule says {switch}: true, but the stack "
                         f"{self.stack.name!r} has no {delivery.role}"
                     )
-                    hint = f"add a {delivery.role} to the stack, or say {switch}: false"
+                    hint = f"give the stack a component of that role, or say {switch}: false"
                     yield PlanProblem("warning", Problem(message, hint=hint))
 
     def _open_gates(self) -> Iterator[PlanProblem]:

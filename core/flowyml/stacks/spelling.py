@@ -8,7 +8,9 @@ __all__ = ["meant"]
 
 
 def meant(name: str, known: Iterable[str], closeness: float = 0.6) -> str | None:
-    """Return a question that names the closest of the known names; None where none is close.
+    """Return a question that names the closest of the known names, in whatever case it is written.
+
+    None where none is close.
 
     Args:
         name: What was written.
@@ -17,5 +19,6 @@ def meant(name: str, known: Iterable[str], closeness: float = 0.6) -> str | None
     """
     import difflib  # noqa: PLC0415  # only a mistake pays for it
 
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=closeness)
-    return f"did you mean {close[0]!r}?" if close else None
+    by_letters = {each.lower(): each for each in known}
+    close = difflib.get_close_matches(name.lower(), list(by_letters), n=1, cutoff=closeness)
+    return f"did you mean {by_letters[close[0]]!r}?" if close else None
