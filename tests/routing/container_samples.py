@@ -41,6 +41,14 @@ class Nested:
     models: list[Model]
 
 
+@define
+class Chain:
+    """An attrs class that holds another of its kind."""
+
+    scores: Metrics
+    rest: Optional[Chain] = None  # noqa: UP045  # as users write it
+
+
 class Pair(NamedTuple):
     """A named tuple."""
 

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Union, get_args, get_origin
 
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.routing.container_samples import FraudModel, Pair, Report
+from tests.routing.container_samples import Chain, FraudModel, Pair, Report
 from tests.routing.routing_samples import Workshop, a_run, flaky_components, make_stack
 from tests.servers.flaky import FlakyRegistry, FlakyStore
 
 from flowyml.artifacts import Dataset, Metrics, Model, Parameters
+from flowyml.errors import StepError
 from flowyml.metadata.store import MetadataStore
+from flowyml.routing.containers import take_apart
 from flowyml.routing.plan import DeclaredOutput, Plan, make_plan
 from flowyml.stacks.rules import Route, Rule
 
@@ -147,6 +150,33 @@ def test_outputs_that_would_meet_are_an_error(
     plan = planned(shop, *annotations, default=Rule(path=path))
 
     assert any(message in str(error) for error in plan.errors)
+
+
+def test_a_record_whose_elements_have_no_stable_names_is_an_error(shop: Workshop) -> None:
+    """As in the run, which would find its class nowhere: made in a function, or in a notebook."""
+
+    @dataclass
+    class Local:
+        scores: Metrics
+
+    value = Local(Metrics({"f1": 1.0}))
+    with pytest.raises(StepError) as told:
+        take_apart(value, Local, step="step0", output="out0")
+
+    alone, inside_of_another = planned(shop, Local, dict[str, list[Local]]).errors
+
+    why = str(told.value).partition("which ")[2]
+    assert why.startswith("gives artifacts no stable names; use a list")
+    assert why in alone.message
+    assert why in inside_of_another.message
+
+
+def test_a_record_inside_of_itself_is_planned(shop: Workshop) -> None:
+    """How deep it goes, its value decides."""
+    plan = planned(shop, Chain)
+
+    assert plan.errors == ()
+    assert [output.output for output in plan.outputs] == ["out0", "out0.scores", "out0.rest.*"]
 
 
 def test_outputs_that_differ_only_in_case_are_told_as_that(shop: Workshop) -> None:

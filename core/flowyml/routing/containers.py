@@ -19,7 +19,7 @@ from typing import Any, NoReturn
 from attrs import frozen
 
 from flowyml.artifacts import Artifact, Metrics, Parameters
-from flowyml.errors import StepError
+from flowyml.errors import SerializationError, StepError
 from flowyml.routing.annotations import (
     SAYS_NOTHING,
     alternatives,
@@ -34,11 +34,19 @@ from flowyml.serialization.objects import FAMILIES, Family
 from flowyml.stacks.rules import Route
 from flowyml.stacks.templates import safe_segment
 
-__all__ = ["Leaf", "Shape", "child_name", "join", "split", "take_apart"]
+__all__ = ["Leaf", "Shape", "check_container", "child_name", "join", "split", "take_apart"]
 
 DEEPEST = 32
 
+NAMELESS = (
+    "gives artifacts no stable names; use a list, tuple, dict, or a dataclass or attrs class of a "
+    "module"
+)
+"""What is wrong with a container whose elements could not be found again, and what to do."""
+
 Key = str | int | bool | None
+
+_RECORDS = ("record", "namedtuple")
 
 _BUILTINS = {list: "list", tuple: "tuple", dict: "dict"}
 
@@ -136,6 +144,17 @@ def child_name(output: str, key: object) -> str:
     return f"{output}.{safe_segment(str(key)).replace('.', '~2e')}"
 
 
+def check_container(cls: type) -> None:
+    """Refuse a class of records that could not be taken apart, before there is any of them.
+
+    Raises:
+        SerializationError: It is made inside of a function, or lives in a notebook.
+    """
+    if any(_FAMILIES[tag].makes(cls) for tag in _RECORDS) and _kind(cls) is None:
+        message = f"a {cls.__qualname__} {NAMELESS}"
+        raise SerializationError(message)
+
+
 def _made_record(cls: Any, keys: Sequence[Key], items: list[object]) -> object:
     fields = dict(zip(keys, items, strict=True))
     return _FAMILIES["record"].make(cls, {"fields": fields})
@@ -182,11 +201,7 @@ class _Splitter:
     ) -> Shape:
         kind = _kind(type(value))
         if kind is None:
-            self._fail(
-                output,
-                f"is a {type(value).__qualname__}, which gives artifacts no stable names; "
-                "use a list, tuple, dict, or a dataclass or attrs class of a module",
-            )
+            self._fail(output, f"is a {type(value).__qualname__}, which {NAMELESS}")
         keys, items = _elements(value, kind)
         self._check_names(keys, output)
         self._check_length(annotation, items, output)
@@ -264,7 +279,7 @@ def _kind(cls: type) -> str | None:
         return _BUILTINS[cls]
     if cls is OrderedDict:
         return "dict"
-    kinds = (tag for tag in ("record", "namedtuple") if _FAMILIES[tag].makes(cls))
+    kinds = (tag for tag in _RECORDS if _FAMILIES[tag].makes(cls))
     return next(kinds, None) if is_importable(cls) else None
 
 

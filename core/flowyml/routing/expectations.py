@@ -9,10 +9,10 @@ from attrs import frozen
 
 from flowyml.artifacts import Artifact
 from flowyml.routing.annotations import SAYS_NOTHING, UNIONS, field_annotations, promises_artifacts
-from flowyml.routing.containers import child_name
+from flowyml.routing.containers import check_container, child_name
 from flowyml.stacks.rules import Route
 
-__all__ = ["Expected", "expected_outputs"]
+__all__ = ["Expected", "check_promise", "expected_outputs"]
 
 
 @frozen
@@ -42,25 +42,62 @@ def expected_outputs(annotation: object, output: str) -> Iterator[Expected]:
         annotation: What the step declares.
         output: Name of the output.
     """
-    return _expected(annotation, output, None, nested=False)
+    return _expected(annotation, output, None, frozenset(), nested=False)
+
+
+def check_promise(annotation: object) -> None:
+    """Refuse what promises artifacts in a container that no run could take apart.
+
+    Raises:
+        SerializationError: It is a record whose class is not found under its own name.
+    """
+    for container in _containers(annotation, frozenset()):
+        check_container(container)
+
+
+def _containers(annotation: Any, above: frozenset[type]) -> Iterator[type]:
+    """Yield the classes that an annotation promises artifacts in."""
+    if _is_artifact(annotation) or not promises_artifacts(annotation):
+        return
+    origin, arguments = get_origin(annotation), get_args(annotation)
+    container = origin or annotation
+    if container in above:
+        return
+    if isinstance(container, type):
+        yield container
+    for part in arguments[:1] if origin is Annotated else arguments:
+        yield from _containers(part, above)
+    if not arguments:
+        for part in field_annotations(annotation).values():
+            yield from _containers(part, above | {annotation})
 
 
 def _expected(
-    annotation: object, output: str, route: Route | None, *, nested: bool
+    annotation: object,
+    output: str,
+    route: Route | None,
+    above: frozenset[type],
+    *,
+    nested: bool,
 ) -> Iterator[Expected]:
+    """Yield what an annotation promises; of a record inside of itself, that its value decides."""
     origin, arguments = get_origin(annotation), get_args(annotation)
     if origin is Annotated:
         routes = (extra for extra in arguments[1:] if isinstance(extra, Route))
-        yield from _expected(arguments[0], output, next(routes, route), nested=nested)
+        yield from _expected(arguments[0], output, next(routes, route), above, nested=nested)
     elif origin in UNIONS:
         for part in arguments:
             if part is not type(None):
-                yield from _expected(part, output, route, nested=nested)
+                yield from _expected(part, output, route, above, nested=nested)
+    elif isinstance(annotation, type) and annotation in above:
+        yield Expected(_child(output, "*"), None, route)
     elif promises_artifacts(annotation) and not _is_artifact(annotation):
+        container: Any = origin or annotation
         if not nested:
-            yield Expected(output, _class_of(origin or annotation), route, container=True)
-        for key, part in _elements(origin or annotation, arguments).items():
-            yield from _expected(part, _child(output, key), route, nested=True)
+            yield Expected(output, _class_of(container), route, container=True)
+        within = above if arguments else above | {container}
+        for key, part in _elements(container, arguments).items():
+            yield from _expected(part, _child(output, key), route, within, nested=True)
     else:
         yield Expected(output, _class_of(origin or annotation), route)
 

@@ -13,7 +13,7 @@ from attrs import frozen
 from flowyml.artifacts import Artifact
 from flowyml.errors import FlowyMLError, Problem
 from flowyml.routing.doubts import Doubts
-from flowyml.routing.expectations import Expected, expected_outputs
+from flowyml.routing.expectations import Expected, check_promise, expected_outputs
 from flowyml.routing.planned import (
     UNKNOWN,
     DeclaredOutput,
@@ -62,6 +62,7 @@ class _Planner:
     router: Router
 
     def output(self, declared: DeclaredOutput) -> Iterator[PlannedOutput]:
+        check_promise(declared.annotation)
         for expected in expected_outputs(declared.annotation, declared.output):
             yield self._planned(declared, expected)
 
