@@ -12,6 +12,7 @@ from flowyml.errors import ConfigurationError, FlowyMLError, IntegrityError, Not
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.routing.collect import changed
+from flowyml.routing.whereabouts import find_place
 from flowyml.stacks.active import current_stack
 from flowyml.storage.files import FileSource
 
@@ -42,17 +43,16 @@ def _lying_at(metadata: MetadataStore, artifact: ArtifactRecord) -> FileSource:
         )
         raise NotFoundError(message)
     stack = current_stack()
-    store = stack.store_of_uri(artifact.uri)
-    if store is None:
+    if stack.store_of_uri(artifact.uri) is None:
         stack = current_stack(metadata.run(artifact.run_id).stack)
-        store = stack.store_of_uri(artifact.uri)
-    if store is None:
+    place = find_place(stack, artifact.uri, artifact.digest, metadata)
+    if place is None:
         message = (
-            f"no store of the stack {stack.name!r} holds {artifact.uri}; "
-            "name the stack that does with --stack"
+            f"no store of the stack {stack.name!r} holds {artifact.uri}, nor the same at another "
+            "place; name the stack that does with --stack"
         )
         raise ConfigurationError(message)
-    return stack.hooks.load_artifact(store, artifact.uri)
+    return stack.hooks.load_artifact(place.store, place.uri)
 
 
 def _compare(source: FileSource, artifact: ArtifactRecord, metadata: MetadataStore) -> None:

@@ -13,6 +13,7 @@ from flowyml.metadata.store import MetadataStore
 from flowyml.routing.containers import Shape, join
 from flowyml.routing.curves import holder_of, point_of
 from flowyml.routing.trust import is_trusted
+from flowyml.routing.whereabouts import Place, find_place
 from flowyml.serialization.unpacking import unpack
 from flowyml.stacks.stack import Stack
 
@@ -41,10 +42,8 @@ class Reader:
             IntegrityError: What lies there is not what was stored.
             TrustError: Reading it could run code, and nobody vouches for it.
         """
-        # The URI tells more than the name: the file may give the name to another store by now.
-        kept = self.stack.store_of_uri(record.uri)
         named = record.store if record.store in self.stack.components else None
-        return self.at(record.uri, record.digest, kept or named)
+        return self.at(record.uri, record.digest, named)
 
     def whole(self, record: ArtifactRecord) -> object:
         """Return the value of one artifact; a container comes with its elements.
@@ -65,7 +64,8 @@ class Reader:
         Args:
             uri: The URI.
             digest: The digest that it must have, where that is known.
-            component: Name of the store; found by the URI where it is not given.
+            component: Name of the store that is asked where no store of the stack has the URI. The
+                URI tells more: the file may give the name to another store by now.
 
         Raises:
             NotFoundError: No store of the stack keeps what lies there.
@@ -73,11 +73,13 @@ class Reader:
             TrustError: Reading it could run code, and nobody vouches for it.
             SerializationError: It cannot be read; the message has the URI.
         """
-        store = component or self.stack.store_of_uri(uri)
-        if store is None:
+        place = find_place(self.stack, uri, digest, self.metadata)
+        if place is None and component is not None:
+            place = Place(component, uri)
+        if place is None:
             message = f"no store of {self.stack.name!r} keeps {uri}; choose the stack that does"
             raise NotFoundError(message)
-        source = self.stack.hooks.load_artifact(store, uri)
+        source = self.stack.hooks.load_artifact(place.store, place.uri)
         found = source.manifest.digest
         if digest is not None and found != digest:
             raise IntegrityError(changed(uri, digest, found, self.metadata))
