@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -21,8 +19,7 @@ def has_history() -> bool:
     return current_project().metadata_path.exists()
 
 
-@contextmanager
-def history() -> Iterator[MetadataStore]:
+def history() -> MetadataStore:
     """Open the project's metadata store to read from it; it is not made, and need not be writable.
 
     Raises:
@@ -31,12 +28,10 @@ def history() -> Iterator[MetadataStore]:
     """
     from flowyml.metadata.store import MetadataStore
 
-    with MetadataStore.read(_place()) as metadata:
-        yield metadata
+    return MetadataStore.read(_place())
 
 
-@contextmanager
-def history_to_change() -> Iterator[MetadataStore]:
+def history_to_change() -> MetadataStore:
     """Open the project's metadata store to write to it; one that may not be written is refused.
 
     Raises:
@@ -45,8 +40,7 @@ def history_to_change() -> Iterator[MetadataStore]:
     """
     from flowyml.metadata.store import MetadataStore
 
-    with MetadataStore.open(_place()) as metadata:
-        yield metadata
+    return MetadataStore.open(_place())
 
 
 def _place() -> Path:
