@@ -238,7 +238,7 @@ def test_old_bytes_that_somebody_put_back_are_a_failure(
 def test_what_is_wrong_with_a_stack_is_told_on_one_line(
     flowyml: Ask, project: Path, replaced: tuple[str, str]
 ) -> None:
-    """Such as that flowyml.yaml has it no more."""
+    """Such as that flowyml.yaml has it no more; another one that has its store can be named."""
     text = (project / "flowyml.yaml").read_text()
     for old, new in (("keeps:", "keep:"), ("kept", "moved"), ("k: keeps", "k: elsewhere")):
         assert old in text
@@ -249,8 +249,11 @@ def test_what_is_wrong_with_a_stack_is_told_on_one_line(
 
     assert answer.code == 1
     assert len(answer.out.splitlines()) == 2
-    assert "'keeps'" in answer.out
+    assert "was stored on the stack 'keeps', which cannot be used" in answer.out
     assert "\\n" not in answer.out
+    text = text.replace("path: moved", "path: kept")
+    (project / "flowyml.yaml").write_text(text)
+    assert flowyml("artifact", "verify", f"{replaced[1]}/model", "--stack", "keep").code == 0
 
 
 @pytest.mark.usefixtures("run_id")

@@ -8,12 +8,19 @@ from typing import Any
 
 from flowyml.cli.columns import local_time
 from flowyml.cli.transfer import transfer
-from flowyml.errors import ConfigurationError, FlowyMLError, IntegrityError, NotFoundError
+from flowyml.errors import (
+    ConfigurationError,
+    FlowyMLError,
+    IntegrityError,
+    NotFoundError,
+    PluginError,
+)
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.routing.collect import changed
 from flowyml.routing.whereabouts import find_place
 from flowyml.stacks.active import current_stack
+from flowyml.stacks.stack import Stack
 from flowyml.storage.files import FileSource
 
 __all__ = ["copy_files", "open_source", "verified"]
@@ -44,7 +51,7 @@ def _lying_at(metadata: MetadataStore, artifact: ArtifactRecord) -> FileSource:
         raise NotFoundError(message)
     stack = current_stack()
     if stack.store_of_uri(artifact.uri) is None:
-        stack = current_stack(metadata.run(artifact.run_id).stack)
+        stack = _stack_of(metadata.run(artifact.run_id).stack, artifact)
     place = find_place(stack, artifact.uri, artifact.digest, metadata)
     if place is None:
         message = (
@@ -53,6 +60,18 @@ def _lying_at(metadata: MetadataStore, artifact: ArtifactRecord) -> FileSource:
         )
         raise ConfigurationError(message)
     return stack.hooks.load_artifact(place.store, place.uri)
+
+
+def _stack_of(name: str, artifact: ArtifactRecord) -> Stack:
+    """Build the stack that stored an artifact."""
+    try:
+        return current_stack(name)
+    except (ConfigurationError, PluginError) as cause:
+        message = (
+            f"{artifact.uri} was stored on the stack {name!r}, which cannot be used; name one that "
+            f"has the store with --stack, or put it right: {cause}"
+        )
+        raise ConfigurationError(message) from cause
 
 
 def _compare(source: FileSource, artifact: ArtifactRecord, metadata: MetadataStore) -> None:
