@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import io
 import json
 import math
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
 from tests.cli.conftest import Ask
 from tests.metadata.metadata_samples import a_run, an_artifact
 
-from flowyml.cli.columns import human_duration, human_size, text
-from flowyml.cli.screen import BLOCK, listing, to_json
+from flowyml.cli.columns import human_duration, human_size, prose, text
+from flowyml.cli.drawing import draw
+from flowyml.cli.screen import BLOCK, Column, Object, listing, to_json
 from flowyml.metadata.store import MetadataStore
 from flowyml.stacks.text import printable
 
@@ -81,6 +86,102 @@ def test_columns_of_a_long_table_only_get_wider(capsys: pytest.CaptureFixture[st
 
     lines = capsys.readouterr().out.splitlines()
     assert lines == ["A          B", "long name  1", *["a          1"] * BLOCK]
+
+
+WIDE_ROWS = [
+    {"run": "20261128-140613-c5524f", "pipeline": "nightly", "why": "the first run of the day"},
+    {"run": "20261128-142228-678de9", "pipeline": "nightly", "why": "somebody wanted to know"},
+]
+WIDE = [text("run", "run"), text("pipeline", "pipeline", is_spare=True), prose("why", "why")]
+
+
+def drawn(columns: Sequence[Column], objects: Sequence[Object], width: int) -> list[str] | None:
+    """Return the lines of a table in a terminal of a width; None where there is no room for one."""
+    written = io.StringIO()
+    rows = [[column.show(item) for column in columns] for item in objects]
+    has_room = draw(Console(file=written, width=width), columns, rows)
+    assert has_room or written.getvalue() == ""
+    return [line.rstrip() for line in written.getvalue().splitlines()] if has_room else None
+
+
+def test_a_table_with_room_for_all_is_one_line_a_row() -> None:
+    """Every column is as wide as what is in it."""
+    assert drawn(WIDE, WIDE_ROWS, 58) == [
+        "run                     pipeline  why",
+        "─" * 58,
+        "20261128-140613-c5524f  nightly   the first run of the day",
+        "20261128-142228-678de9  nightly   somebody wanted to know",
+    ]
+
+
+def test_a_narrow_table_wraps_texts_between_their_words() -> None:
+    """Before any column is left out."""
+    assert drawn(WIDE, WIDE_ROWS, 48) == [
+        "run                     pipeline  why",
+        "─" * 48,
+        "20261128-140613-c5524f  nightly   the first run",
+        "                                  of the day",
+        "20261128-142228-678de9  nightly   somebody",
+        "                                  wanted to know",
+    ]
+
+
+def test_a_narrower_table_leaves_out_what_is_spare() -> None:
+    """And says so."""
+    assert drawn(WIDE, WIDE_ROWS, 40) == [
+        "run                     why",
+        "─" * 40,
+        "20261128-140613-c5524f  the first run of",
+        "                        the day",
+        "20261128-142228-678de9  somebody wanted",
+        "                        to know",
+        "(no room for: pipeline)",
+    ]
+
+
+def test_where_there_is_no_room_no_table_is_drawn() -> None:
+    """What is not spare is shown in another way, not in pieces."""
+    assert drawn(WIDE, WIDE_ROWS, 35) is None
+
+
+CELLS = st.text(st.sampled_from("ab /界"), max_size=12)
+
+
+@example(rows=[("", "aaaaaa/界界界 ", ""), ("aaaaaaa界界界", "", "aaaaaaa界界界")], width=43)
+@example(rows=[("aaa", " aaaaaaaaaa界", "a界界")], width=24)
+@given(rows=st.lists(st.tuples(CELLS, CELLS, CELLS), max_size=4), width=st.integers(1, 50))
+def test_nothing_is_broken_in_two(rows: list[tuple[str, str, str]], width: int) -> None:
+    """No cell that names a thing, and no word of a text; and no line is too long."""
+    objects = [dict(zip("xyz", row, strict=True)) for row in rows]
+    columns = [text("x", "x"), prose("y", "y"), text("z", "z", is_spare=True)]
+
+    lines = drawn(columns, objects, width)
+
+    shown = "\n".join(lines or [])
+    whole = [(columns[0].show(item), columns[1].show(item).split()) for item in objects]
+    for name, words in whole if lines is not None else ():
+        assert name.rstrip() in shown
+        assert all(word in shown for word in words)
+    assert all(cell_len(line) <= width for line in lines or () if not line.startswith("(no "))
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_what_is_shown_in_a_terminal_can_be_copied(
+    terminal: Ask, metadata: MetadataStore, width: int
+) -> None:
+    """In a terminal of any width: ids, digests and URIs stand in one piece."""
+    metadata.add_run(a_run(run_id="20261128-140613-c5524f", pipeline="nightly"))
+    made = an_artifact(run_id="20261128-140613-c5524f", name="a-model-with-a-long-name")
+    metadata.add_artifact(made, [])
+
+    listed = terminal("runs", "list", COLUMNS=str(width)).out
+    artifacts = terminal("artifact", "list", COLUMNS=str(width)).out
+    run = terminal("runs", "show", "20261128", COLUMNS=str(width)).out
+
+    assert "20261128-140613-c5524f" in listed
+    assert f"20261128-140613-c5524f/{made.output}" in artifacts
+    assert "a-model-with-a-long-name" in artifacts
+    assert "a-model-with-a-long-name" in run
 
 
 @given(st.text())

@@ -1,4 +1,7 @@
-"""The columns that several tables have, and how their cells are written for people."""
+"""The columns that several tables have, and how their cells are written for people.
+
+Times, lengths and digests are what a narrow terminal does without.
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,21 @@ from typing import Any, Final
 
 from flowyml.cli.screen import Column, Object
 
-__all__ = ["digest", "duration", "moment", "short_digest", "size", "status", "text"]
+__all__ = ["digest", "duration", "moment", "prose", "short_digest", "size", "status", "text"]
 
 DIGEST_DIGITS: Final = 12
 MINUTE: Final = 60
 KIB: Final = 1024
 
 
-def text(heading: str, key: str) -> Column:
+def text(heading: str, key: str, *, is_spare: bool = False) -> Column:
     """Return a column of a value as it is."""
-    return Column(heading, lambda item: _or_dash(item.get(key)))
+    return Column(heading, lambda item: _or_dash(item.get(key)), is_spare=is_spare)
+
+
+def prose(heading: str, key: str) -> Column:
+    """Return a column of what is told in words."""
+    return Column(heading, lambda item: _or_dash(item.get(key)), is_text=True)
 
 
 def status(heading: str = "status", key: str = "status") -> Column:
@@ -27,22 +35,22 @@ def status(heading: str = "status", key: str = "status") -> Column:
 
 def moment(heading: str, key: str) -> Column:
     """Return a column of a time, as the user's clock shows it."""
-    return Column(heading, _shown(key, local_time))
+    return Column(heading, _shown(key, local_time), is_spare=True)
 
 
 def digest(heading: str = "digest", key: str = "digest") -> Column:
     """Return a column of the first digits of a digest, enough to name it by."""
-    return Column(heading, _shown(key, short_digest))
+    return Column(heading, _shown(key, short_digest), is_spare=True)
 
 
 def size(heading: str = "size", key: str = "size") -> Column:
     """Return a column of a length in bytes."""
-    return Column(heading, _shown(key, human_size))
+    return Column(heading, _shown(key, human_size), is_spare=True)
 
 
 def duration(heading: str = "time", key: str = "seconds") -> Column:
     """Return a column of a number of seconds."""
-    return Column(heading, _shown(key, human_duration))
+    return Column(heading, _shown(key, human_duration), is_spare=True)
 
 
 def local_time(value: datetime) -> str:

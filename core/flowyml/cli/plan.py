@@ -27,16 +27,16 @@ def _target(item: Object) -> str:
 OUTPUTS: Final = (
     Column("output", lambda item: output_place(item["step"], item["output"])),
     columns.text("type", "type"),
-    columns.text("format", "serializer"),
+    columns.prose("format", "serializer"),
     columns.text("uri", "uri"),
 )
 
 DELIVERIES: Final = (
     Column("output", lambda item: output_place(item["step"], item["output"])),
     columns.text("hook", "hook"),
-    Column("component", _target),
+    Column("component", _target, is_text=True),
     columns.status("action", "action"),
-    columns.text("why", "reason"),
+    columns.prose("why", "reason"),
 )
 
 

@@ -11,7 +11,7 @@ import click
 from flowyml.cli import columns
 from flowyml.cli.options import Output, output_format
 from flowyml.cli.program import Commands
-from flowyml.cli.screen import Column, facts, line, listing, none_of, table
+from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,17 +27,17 @@ PLUGINS: Final = (
     columns.text("role", "role"),
     columns.text("type", "name"),
     columns.text("distribution", "distribution"),
-    columns.text("version", "version"),
-    columns.text("for flowyml", "requires"),
+    columns.text("version", "version", is_spare=True),
+    columns.text("for flowyml", "requires", is_spare=True),
     columns.status(),
-    columns.text("problem", "problem"),
+    columns.prose("problem", "problem"),
 )
 
 CHECKS: Final = (
     columns.text("plugin", "plugin"),
     columns.text("check", "check"),
     columns.status(),
-    columns.text("found", "message"),
+    columns.prose("found", "message"),
 )
 
 NEW_ROLES: Final = (
@@ -50,11 +50,16 @@ NEW_ROLES: Final = (
     "extension",
 )
 
+
+def _shown_default(item: Object) -> str:
+    return "required" if item["required"] else str(item["default"])
+
+
 FIELDS: Final = (
     columns.text("field", "name"),
-    columns.text("type", "type"),
-    Column("default", lambda item: "required" if item["required"] else str(item["default"])),
-    columns.text("meaning", "doc"),
+    columns.prose("type", "type"),
+    Column("default", _shown_default, is_text=True),
+    columns.prose("meaning", "doc"),
 )
 
 

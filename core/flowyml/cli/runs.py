@@ -39,9 +39,9 @@ STEPS: Final = (
     columns.text("step", "name"),
     columns.status(),
     columns.duration(),
-    columns.text("attempts", "attempts"),
+    columns.text("attempts", "attempts", is_spare=True),
     columns.text("cached from", "cached_from"),
-    columns.text("note", "note"),
+    columns.prose("note", "note"),
 )
 
 
@@ -56,7 +56,7 @@ ARTIFACTS: Final = (
     columns.text("version", "version"),
     columns.size(),
     columns.digest(),
-    columns.text("uri", "uri"),
+    columns.text("uri", "uri", is_spare=True),
 )
 
 
@@ -86,8 +86,8 @@ DELIVERIES: Final = (
     columns.text("hook", "hook"),
     columns.text("component", "component"),
     Column("status", _standing, is_status=True),
-    columns.text("attempts", "attempts"),
-    Column("outcome", _outcome),
+    columns.text("attempts", "attempts", is_spare=True),
+    Column("outcome", _outcome, is_text=True),
 )
 
 

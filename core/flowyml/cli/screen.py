@@ -34,6 +34,7 @@ __all__ = [
     "listing",
     "none_of",
     "silence",
+    "style_of",
     "table",
     "to_json",
 ]
@@ -61,11 +62,16 @@ class Column:
         heading: What stands above it.
         show: Makes the cell's text from the object.
         is_status: Whether its words have colours in a terminal.
+        is_text: Whether it may be wrapped between its words; anything else stays in one piece, so
+            that it can be copied.
+        is_spare: Whether a terminal that is too narrow for all columns does without it.
     """
 
     heading: str
     show: Callable[[Object], str]
     is_status: bool = False
+    is_text: bool = False
+    is_spare: bool = False
 
 
 def listing(
@@ -111,7 +117,7 @@ def table(objects: Iterable[Object], columns: Sequence[Column], *, title: str = 
         line()
         line(title, strong=True)
     if _is_terminal():
-        _print_rich_table(headings, rows, [column.is_status for column in columns])
+        _print_table(columns, rows)
         return
     _print_aligned([[heading.upper() for heading in headings], *rows], [0] * len(columns))
 
@@ -144,6 +150,16 @@ def line(text: str = "", *, strong: bool = False) -> None:
         _console().print(printable(text), style="bold", highlight=False, markup=False)
     else:
         _write(printable(text))
+
+
+def style_of(word: str) -> str:
+    """Return the colour of a status, by its first word."""
+    first = word.partition(" ")[0]
+    if first in WRONG:
+        return "red"
+    if first in UNFINISHED:
+        return "yellow"
+    return "green" if first in WELL else ""
 
 
 def to_json(objects: Sequence[Object]) -> str:
@@ -227,34 +243,18 @@ def _console() -> Console:
     return Console()
 
 
-def _print_rich_table(
-    headings: Sequence[str], rows: Sequence[Sequence[str]], statuses: Sequence[bool]
-) -> None:
-    from rich.box import SIMPLE_HEAD
-    from rich.table import Table
-    from rich.text import Text
+def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
+    """Draw a table, or where there is no room for one, write the cells of each row as facts."""
+    from flowyml.cli.drawing import draw
 
-    drawn = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    for heading in headings:
-        drawn.add_column(heading, overflow="fold")
-    for row in rows:
-        drawn.add_row(
-            *(
-                Text(cell, style=_style(cell) if status else "")
-                for cell, status in zip(row, statuses, strict=True)
-            )
-        )
-    _console().print(drawn)
+    if draw(_console(), columns, rows):
+        return
+    for number, row in enumerate(rows):
+        if number:
+            line()
+        pairs = zip((column.heading for column in columns), row, strict=True)
+        facts((heading, cell) for heading, cell in pairs if cell != "-")
 
 
 def _print_styled(text: str) -> None:
-    _console().print(text, style=_style(text), highlight=False, markup=False, soft_wrap=True)
-
-
-def _style(word: str) -> str:
-    first = word.partition(" ")[0]
-    if first in WRONG:
-        return "red"
-    if first in UNFINISHED:
-        return "yellow"
-    return "green" if first in WELL else ""
+    _console().print(text, style=style_of(text), highlight=False, markup=False, soft_wrap=True)

@@ -34,12 +34,12 @@ STACKS: Final = (
 COMPONENTS: Final = (
     columns.text("component", "component"),
     columns.text("type", "type"),
-    Column("configuration", lambda item: _assignments(item["configuration"])),
+    Column("configuration", lambda item: _assignments(item["configuration"]), is_text=True),
 )
 
 RULES: Final = (
     columns.text("type", "type"),
-    Column("rule", lambda item: _assignments(item["rule"])),
+    Column("rule", lambda item: _assignments(item["rule"]), is_text=True),
 )
 
 VALIDATED: Final = (
@@ -51,8 +51,8 @@ CHECKS: Final = (
     columns.text("component", "component"),
     columns.text("check", "name"),
     columns.status(),
-    columns.text("finding", "message"),
-    columns.text("fix", "fix"),
+    columns.prose("finding", "message"),
+    columns.prose("fix", "fix"),
 )
 
 
