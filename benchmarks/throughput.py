@@ -178,7 +178,8 @@ def measure(folder: Path) -> Section:
         else:
             if why := report.get("fsspec_failed"):
                 failures.append(f"{transfer.store}, {transfer.what}, fsspec: {why}")
-    tables = tuple(_table(name, reports) for name in STORES if name not in missing)
+    moved = {transfer.store for transfer in reports}
+    tables = tuple(_table(name, reports) for name in STORES if name in moved)
     return Section("Throughput", (), NOTE, tuple(failures), tables=tables)
 
 

@@ -164,7 +164,7 @@ def once(place, value, number):
         _, back["time"], back["memory"] = peak_of(load, place.folders, uri)
 
     for ways in (put, ours_there), (get, ours_back):
-        for move in reversed(ways) if number % 2 else ways:
+        for move in ways if number % 2 else reversed(ways):
             move()
     place.folders.delete(uri)
     for made in (name, "read", GOT):
@@ -242,7 +242,7 @@ with ExitStack() as started:
     once(place, small, 0)
     clear(PLAIN)
     WRITE[kind](value, PLAIN)
-    report = medians([once(place, value, number) for number in range(rounds)])
+    report = medians([once(place, value, number) for number in range(1, rounds + 1)])
     if python:
         by_fsspec(place, report)
     if counts and place.url:
