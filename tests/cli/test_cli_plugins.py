@@ -102,11 +102,12 @@ def test_plugins_are_listed_without_being_imported(flowyml: Ask) -> None:
     assert "shown_tracker" not in sys.modules
 
 
+@pytest.mark.parametrize("written", ["str | None", "'str | None'", '"str | None"'])
 def test_postponed_annotations_are_shown_as_they_are_written(
-    flowyml: Ask, install: Install
+    flowyml: Ask, install: Install, written: str
 ) -> None:
-    """They are text already, and need no quotes."""
-    module = f"from __future__ import annotations\n{SECRETIVE}"
+    """They are text already, and need no quotes, which some authors write as well."""
+    module = f"from __future__ import annotations\n{SECRETIVE}".replace("str | None", written)
     install("late", {"late_tracker": module}, f"{GROUP}late = late_tracker:Tracker\n")
 
     (shown,) = flowyml("plugin", "show", "late", "-o", "json").objects

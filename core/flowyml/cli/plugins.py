@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import click
@@ -39,6 +40,8 @@ CHECKS: Final = (
     columns.status(),
     columns.prose("found", "message"),
 )
+
+QUOTED: Final = re.compile(r"""(['"])(?P<text>[^'"]*)\1""")
 
 NEW_ROLES: Final = (
     "artifact_store",
@@ -282,9 +285,13 @@ def _fields(cls: type) -> list[dict[str, Any]]:
 
 
 def _annotation(annotation: object) -> str:
-    """Spell an annotation, which is text already where a module postpones them."""
+    """Spell an annotation, which is text already where a module postpones them.
+
+    One that its author put in quotes as well is text in a text.
+    """
     if isinstance(annotation, str):
-        return annotation
+        quoted = QUOTED.fullmatch(annotation)
+        return quoted["text"] if quoted else annotation
     return inspect.formatannotation(annotation or Any)
 
 
