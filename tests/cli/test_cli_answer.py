@@ -117,3 +117,24 @@ def test_an_answer_that_cannot_be_written_is_told_once(project: Path) -> None:
 
     assert ended.returncode == 1
     assert ended.stderr == "Error: the standard output cannot be written: No space left on device\n"
+
+
+@pytest.mark.parametrize(("closed", "printed"), [("2>&-", True), (">&-", False)])
+def test_a_stream_that_was_closed_is_written_to_by_nobody(
+    project: Path, site: str, closed: str, printed: bool
+) -> None:
+    """The command does its work, and the other stream has what is for it."""
+    command = [sys.executable, "-c", START, "run", "pipeline.py", "-o", "json"]
+    ended = subprocess.run(
+        ["sh", "-c", f'exec "$@" {closed}', "sh", *command],
+        capture_output=True,
+        cwd=project,
+        env={**os.environ, "PYTHONPATH": site},
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0
+    assert bool(ended.stdout) is printed
+    assert "Traceback" not in ended.stderr
+    assert [run["status"] for run in json.loads(ended.stdout or '[{"status": "done"}]')] == ["done"]

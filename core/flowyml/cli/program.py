@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Final
 
 import click
@@ -87,6 +89,7 @@ def run(arguments: Sequence[str]) -> int:
     An exception that is none of ours is a fault of the program or of a plugin and keeps its
     traceback.
     """
+    _lead_closed_streams_into_nothing()
     _write_what_cannot_be_encoded_as_escapes()
     try:
         for argument in arguments:
@@ -118,6 +121,17 @@ def _drop_what_cannot_be_written() -> None:
         sys.stdout.flush()
     except OSError:
         silence()
+
+
+def _lead_closed_streams_into_nothing() -> None:
+    """A stream that the caller closed is none to Python; its number must not become a database's.
+
+    What prints to it from outside of Python would write into whatever is opened next.
+    """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            nothing = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115  # it stays open
+            setattr(sys, name, nothing)
 
 
 def _write_what_cannot_be_encoded_as_escapes() -> None:
