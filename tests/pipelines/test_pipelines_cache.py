@@ -154,13 +154,13 @@ def test_project_functions_that_it_calls_count(
 
 def test_what_cannot_be_compared_is_not_cached(run: Run, write_file: WriteFile) -> None:
     """A step that uses an object whose content is not known always runs, and says why."""
-    unknown = FLOW.replace("LOG = ", "HANDLE = object()\n    LOG = ")
+    unknown = FLOW.replace("LOG = ", "HANDLE = __import__('threading').Lock()\n    LOG = ")
     write_file("flow.py", unknown.replace("# a comment", "assert HANDLE"))
     run()
     result = run()
 
     assert calls() == 2
-    assert note(result) == ("not cached: it uses 'HANDLE', a object whose content is not known")
+    assert note(result) == ("not cached: it uses 'HANDLE', a lock whose content is not known")
 
 
 def test_a_step_that_delivers_while_it_runs_is_not_cached(run: Run, write_file: WriteFile) -> None:

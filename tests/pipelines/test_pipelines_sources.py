@@ -12,6 +12,7 @@ from textwrap import dedent
 import pytest
 from tests.pipelines.conftest import WriteFile
 
+from flowyml import Model
 from flowyml.pipelines.sources import UnknownSourceError, code_digest
 
 WRITTEN = ("flow", "helper", "shelf", "shelf.inner")
@@ -159,6 +160,54 @@ HELD = """
     def work(value=None): return Outer.size(), Outer.Inner()(), Colour.RED, Shape, value
 """
 
+CALLED = """
+    from collections import Counter
+
+    class Trainer:
+        def __init__(self, rate): self.rate = rate
+        def __call__(self): return self.rate + 2
+
+    def first(): return 3
+
+    WAYS = {"first": first, "both": [lambda: 4]}
+    SEEN = Counter(a=5)
+
+    work = step(name="work")(Trainer(1))
+
+    @step
+    def other(): return WAYS, SEEN
+"""
+
+FIELDS = """
+    import attrs
+    import functools
+
+    RATE = 1
+
+    def positive(_instance, _attribute, value): assert value > 2
+
+    def made(): return 3
+
+    @attrs.define
+    class Config:
+        rate: float = attrs.field(default=RATE, validator=positive)
+        depth: int = attrs.field(factory=made)
+
+        @functools.cache
+        def size(self): return helped()
+
+    def helped(): return 4
+
+    @functools.singledispatch
+    def shown(value): return 5
+
+    @shown.register
+    def _(value: int): return 6
+
+    @step
+    def work(): return Config().size(), shown(1), [Config()]
+"""
+
 NESTED = """
     def outer():
         def inner(): return 1 in {"a", "b", "c"}
@@ -193,6 +242,14 @@ NESTED = """
         pytest.param(HELD, "RED = 5", "RED = 50", id="enum"),
         pytest.param(HELD, "return 6", "return 60", id="abstract class"),
         pytest.param(HELD, '"a+"', '"b+"', id="pattern"),
+        pytest.param(CALLED, "Trainer(1)", "Trainer(10)", id="state of a callable object"),
+        pytest.param(CALLED, "+ 2", "+ 20", id="method of a callable object"),
+        pytest.param(FIELDS, "RATE = 1", "RATE = 10", id="constant as a field's default"),
+        pytest.param(FIELDS, "> 2", "> 20", id="validator"),
+        pytest.param(FIELDS, "return 3", "return 30", id="factory of a field"),
+        pytest.param(FIELDS, "return 4", "return 40", id="what a cached method calls"),
+        pytest.param(FIELDS, "return 5", "return 50", id="generic function"),
+        pytest.param(FIELDS, "return 6", "return 60", id="its implementation"),
         pytest.param(RENAMED, "import math", "import cmath", id="installed module"),
         pytest.param(RENAMED, "dumps", "dump", id="installed function"),
         pytest.param(RENAMED, "import sin", "import cos", id="builtin function"),
@@ -208,6 +265,27 @@ def test_what_a_result_depends_on_counts(flow: str, old: str, new: str, digest: 
     before = digest(flow)
     assert digest(flow.replace(old, new)) != before
     assert digest(flow) == before
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("return 3", "return 30"), ("lambda: 4", "lambda: 40"), ("a=5", "a=50")]
+)
+def test_functions_and_values_in_a_collection_count(old: str, new: str, digest: Digest) -> None:
+    """Such as a table of handlers."""
+    flow = f"{CALLED}\n    work = other\n"
+    assert digest(flow.replace(old, new)) != digest(flow)
+
+
+def test_the_classes_of_arguments_count(digest: Digest) -> None:
+    """A step may call their methods, also where they lie in a list in an artifact."""
+    digest(CALLED)
+    flow = sys.modules["flow"]
+    given = [Model({"a": [flow.Trainer(1)]})]
+    before = code_digest(flow.other, given)
+    assert before != code_digest(flow.other)
+    digest(CALLED.replace("+ 2", "+ 20"))
+    flow = sys.modules["flow"]
+    assert code_digest(flow.other, [Model({"a": [flow.Trainer(1)]})]) != before
 
 
 @pytest.mark.parametrize(
@@ -286,13 +364,33 @@ def test_a_file_that_changed_does_not_stand_for_what_runs(
     assert code_digest(sys.modules["flow"].work) == before
 
 
-def test_an_object_that_is_called_and_has_no_content_is_told(digest: Digest) -> None:
+def test_what_has_no_content_is_told(digest: Digest) -> None:
     """It is named, and the step always runs."""
     flow = """
-    class Trainer:
-        def __call__(self): return 1
+    import threading
 
-    work = step(name="work")(Trainer())
+    LOCK = threading.Lock()
+
+    @step
+    def work(): return LOCK
     """
-    with pytest.raises(UnknownSourceError, match="'work', a Trainer whose content is not known"):
+    with pytest.raises(UnknownSourceError, match="'LOCK', a lock whose content is not known"):
         digest(flow)
+
+
+def test_modules_that_import_each_other_are_read_once(
+    digest: Digest, write_file: WriteFile
+) -> None:
+    """Not once for each way from one to another, of which there are a million."""
+    names = [f"ring_{letter}" for letter in "abcdefghij"]
+    for name in names:
+        others = ", ".join(other for other in names if other != name)
+        write_file(f"{name}.py", f"import {others}\ndef rate(): return 1\n")
+    digest(f"import {names[0]}\n@step\ndef work(): return {'.'.join(names)}.rate()\n")
+
+
+def test_a_long_chain_of_calls_is_followed(digest: Digest) -> None:
+    """However deep it is: what is found waits in line."""
+    chain = "".join(f"def f{n}(): return f{n + 1}()\n" for n in range(2000))
+    flow = f"@step\ndef work(): return f0()\n{chain}def f2000(): return 1\n"
+    assert digest(flow) != digest(flow.replace("return 1\n", "return 2\n"))

@@ -98,7 +98,8 @@ def remember(node: Node, recalled: Recalled, workplace: Workplace, *, delivered:
 
 
 def _parts(node: Node, supplies: Supplies, workplace: Workplace) -> dict[str, str]:
-    parts = {"its code": code_digest(node.step)}
+    given = (*supplies.arguments.positional, *supplies.arguments.named.values())
+    parts = {"its code": code_digest(node.step, given)}
     for parameter, records in supplies.records.items():
         if not records:
             message = f"the input {parameter!r} is not stored"

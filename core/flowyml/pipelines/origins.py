@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from flowyml.pipelines.failures import OURS
 
-__all__ = ["is_installed", "is_project", "is_users_file", "is_users_module"]
+__all__ = ["installed_as", "is_installed", "is_project", "is_users_file", "is_users_module"]
 
 INSTALLED: Final = tuple(
     str(Path(sysconfig.get_path(name)).resolve())
@@ -40,6 +40,18 @@ def is_installed(thing: Any) -> bool:
         return attrgetter(thing.__qualname__)(module) is thing
     except AttributeError:
         return False
+
+
+def installed_as(thing: Any) -> str | None:
+    """Return the name under which a library has something that it compiled, such as numpy.sin."""
+    name, module = getattr(thing, "__name__", None), getattr(thing, "__module__", None)
+    for place in (module, type(thing).__module__.partition(".")[0]):
+        found = sys.modules.get(place) if isinstance(place, str) else None
+        if found is None or is_users_module(found) or not isinstance(name, str):
+            continue
+        if getattr(found, name, None) is thing:
+            return f"{place}.{name}"
+    return None
 
 
 def is_users_module(module: ModuleType) -> bool:
