@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from pathlib import Path
 
 import pytest
@@ -59,14 +59,24 @@ def test_a_step_is_given_the_value_of_a_secret() -> None:
 def test_a_step_is_given_lists_of_its_own() -> None:
     """What one step puts into them, neither the next step nor the next run finds there."""
     shared = object()
-    given = context(grid={"lr": [0.1]}, tags={"a"}, pair=([1], secret([2])), shared=shared)
+    counted = Counter(a=1)
+    given = context(
+        grid={"lr": [0.1]}, tags={"a"}, pair=([1], secret([2])), shared=shared, counted=counted
+    )
 
     given["grid"]["lr"].append(1)
     given["tags"].add("b")
     given["pair"][0].append(3)
     given["pair"][1].append(3)
 
-    assert {**given} == {"grid": {"lr": [0.1]}, "tags": {"a"}, "pair": ([1], [2]), "shared": shared}
+    given["counted"].update("a")
+    assert {**given} == {
+        "grid": {"lr": [0.1]},
+        "tags": {"a"},
+        "pair": ([1], [2]),
+        "shared": shared,
+        "counted": Counter(a=1),
+    }
     assert given["shared"] is shared
 
 

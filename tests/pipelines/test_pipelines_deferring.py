@@ -12,7 +12,7 @@ import pytest
 from tests.pipelines.conftest import WriteFile
 
 import flowyml
-from flowyml import Metrics, Pipeline, step
+from flowyml import Metrics, Model, Pipeline, step
 from flowyml.pipelines.result import RunResult
 from flowyml.pipelines.resume import resume
 from flowyml.records import RunStatus, StepStatus
@@ -111,3 +111,26 @@ def test_a_step_that_failed_is_not_done_by_storing_what_it_had_yielded(blocked: 
     again = resume(failed.run_id, pipeline=pipeline)
     again.raise_for_status()
     assert again.outputs["learn"] == 1
+
+
+@pytest.mark.usefixtures("blocked")
+def test_another_try_gets_what_could_not_be_stored_from_the_hand() -> None:
+    """A collection of which one element is owed is handed over, not loaded."""
+    tries: list[object] = []
+
+    @step
+    def pair() -> dict[str, Any]:
+        return {"x": Model([1], name="x"), "y": Metrics({"loss": 0.5})}
+
+    @step(retry=1)
+    def use(pair: dict[str, Any]) -> str:
+        tries.append(pair["x"].data)
+        if len(tries) == 1:
+            message = "later"
+            raise ConnectionError(message)
+        return "used"
+
+    result = Pipeline("test").add_step(pair).add_step(use).run()
+
+    assert tries == [[1], [1]]
+    assert result.outputs["use"] == "used"

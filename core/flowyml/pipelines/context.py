@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from copy import copy
 from datetime import date, time
 from decimal import Decimal
 from enum import Enum
@@ -155,7 +156,9 @@ def reveal(value: Any) -> Any:
     """
     if isinstance(value, Secret):
         return reveal(value.value)
-    return _rebuilt(value, reveal) if type(value) in CONTAINERS else value
+    if type(value) in CONTAINERS:
+        return _rebuilt(value, reveal)
+    return copy(value) if isinstance(value, dict | list | set) else value
 
 
 def _public(value: Any) -> Any:

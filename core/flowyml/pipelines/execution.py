@@ -113,9 +113,11 @@ def _deliver(
     measured = {delivery.output for delivery in delivered.deliveries if is_measured(delivery)}
     for name, parts in leaves.items():
         stored = tuple(records[leaf.output] for leaf in parts if leaf.output in records)
-        if _is_spent(parts) or (stored and any(leaf.output in measured for leaf in parts)):
+        is_stored = len(stored) == len(parts)
+        if _is_spent(parts) or (is_stored and any(leaf.output in measured for leaf in parts)):
             continue  # who takes it loads it: what is measured is what would be deployed
-        workplace.handover.give(name, Made(_live(parts), stored), node.consumers.get(name, 0))
+        made = Made(_live(parts), stored, is_stored)
+        workplace.handover.give(name, made, node.consumers.get(name, 0))
     return delivered.status
 
 

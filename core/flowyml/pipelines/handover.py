@@ -17,11 +17,13 @@ class Made:
 
     Attributes:
         value: The object itself.
-        records: The artifacts that it was stored as; none where storing it is still owed.
+        records: The artifacts that it was stored as; those of it whose storing is owed are missing.
+        is_stored: Whether nothing of it is missing, so that it can be loaded again.
     """
 
     value: object
     records: tuple[ArtifactRecord, ...]
+    is_stored: bool
 
 
 @define(eq=False)

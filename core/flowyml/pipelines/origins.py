@@ -19,6 +19,9 @@ INSTALLED: Final = tuple(
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
 
+PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
+"""Folders of what is installed, also for the user alone or below another Python."""
+
 
 def is_project(name: str) -> bool:
     """Whether a module that need not be imported yet is the user's."""
@@ -63,4 +66,5 @@ def is_users_file(file: str | None) -> bool:
     """Whether a file of code is the user's; a notebook's cell has one that is not on the disk."""
     if file is None or file.startswith("<frozen"):
         return False
-    return not str(Path(file).resolve()).startswith((*INSTALLED, OURS))
+    path = Path(file).resolve()
+    return PACKAGES.isdisjoint(path.parts) and not str(path).startswith((*INSTALLED, OURS))

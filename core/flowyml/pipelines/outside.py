@@ -154,7 +154,7 @@ def _named(names: _Names, module: Mapping[str, Any]) -> Iterator[tuple[str, Any]
     opened: set[str] = set()
     for name, thing in (
         *((name, module[name]) for name in names.looked_up if name in module),
-        *((each.__name__, each) for each in imported),
+        *imported,
     ):
         yield name, thing
         if isinstance(thing, ModuleType):
@@ -206,15 +206,17 @@ def _codes(code: CodeType) -> Iterator[CodeType]:
             yield from _codes(constant)
 
 
-def _load(name: str, members: Collection[str], package: str) -> Iterator[ModuleType]:
+def _load(name: str, members: Collection[str], package: str) -> Iterator[tuple[str, Any]]:
+    """Import a module if it is of the project, and yield it with what is wanted of it."""
     try:
         name = resolve_name(name, package)
         if is_project(name.partition(".")[0]):
             module = import_module(name)
-            yield module
+            yield name, module
             for member in members:
                 if not hasattr(module, member):
-                    yield import_module(f"{name}.{member}")
+                    import_module(f"{name}.{member}")
+                yield f"{name}.{member}", getattr(module, member)
     except KeyboardInterrupt:
         raise
     except BaseException as cause:  # a module may even call sys.exit()

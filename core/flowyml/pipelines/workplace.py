@@ -77,7 +77,8 @@ class Workplace:
     def supplies_again(self, node: Node, before: Supplies) -> Supplies:
         """Gather it for another try, which must not see what the one before it changed."""
         made = {
-            name: self._loaded(name) if each.records else each for name, each in before.made.items()
+            name: self._loaded(name) if each.is_stored else each
+            for name, each in before.made.items()
         }
         return self._supplied(node, made)
 
@@ -124,7 +125,7 @@ class Workplace:
     def _loaded(self, output: str) -> Made:
         artifacts = self.artifacts(output)
         value = Reader(self.stack, self.metadata).output(output, artifacts)
-        return Made(value, tuple(artifacts.values()))
+        return Made(value, tuple(artifacts.values()), is_stored=True)
 
     def artifacts(self, output: str) -> dict[str, ArtifactRecord]:
         """Return what an output was stored as: itself and its elements."""

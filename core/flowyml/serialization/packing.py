@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -104,14 +103,12 @@ def _fault_of(cls: Any) -> str | None:
             f"the class {cls.__qualname__} is not found in a module under its own name, so nobody "
             "could load what is stored of it; define it at the top level of a Python file"
         )
-    fields = {a.alias or a.name: None for a in attrs.fields(cls) if a.init and a.name != "data"}
-    try:
-        inspect.signature(cls).bind(None, **fields)
-    except TypeError as cause:
+    written_by = getattr(cls.__init__, "__code__", None)
+    if written_by is None or not written_by.co_filename.startswith("<attrs generated"):
         return (
-            f"a {cls.__qualname__} could not be made again when it is loaded, from its data and "
-            f"its fields alone: {cause}; declare what it adds with `@attrs.frozen(eq=False)` and "
-            "`attrs.field(kw_only=True)`, without an `__init__` of its own"
+            f"a {cls.__qualname__} could not be made again when it is loaded, which is done from "
+            "its data and its fields alone; declare what it adds with `@attrs.frozen(eq=False)` "
+            "and `attrs.field(kw_only=True)`, without an `__init__` of its own"
         )
     return None
 
