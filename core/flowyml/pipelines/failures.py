@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import traceback
-from pathlib import Path
 from types import TracebackType
 
-import flowyml
 from flowyml.errors import StepError
+from flowyml.pipelines.notices import OURS
 
 __all__ = ["StepTimeoutError", "step_failure", "trimmed", "users_part"]
-
-OURS = str(Path(flowyml.__file__).parent)
 
 GENERATED = "<attrs generated methods flowyml."
 

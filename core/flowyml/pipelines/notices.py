@@ -10,9 +10,10 @@ from typing import Final, TextIO
 
 import flowyml
 
-__all__ = ["plain_warnings"]
+__all__ = ["OURS", "plain_warnings"]
 
 OURS: Final = str(Path(flowyml.__file__).parent)
+"""Folder of our own source."""
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from flowyml.pipelines.failures import OURS
+from flowyml.pipelines.notices import OURS
 
 __all__ = ["installed_as", "is_installed", "is_project", "is_users_file", "is_users_module"]
 
