@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     )
     from flowyml.pipelines.pipeline import Pipeline
     from flowyml.pipelines.reading import Run, load
-    from flowyml.pipelines.step import step
+    from flowyml.pipelines.step import Retry, step
     from flowyml.plugins.markers import hookimpl
     from flowyml.stacks.active import use_stack
     from flowyml.stacks.rules import Route
@@ -30,6 +30,7 @@ __all__ = [
     "Model",
     "Parameters",
     "Pipeline",
+    "Retry",
     "Route",
     "Run",
     "__version__",
@@ -60,7 +61,7 @@ __getattr__ = attach(
         ),
         "flowyml.pipelines.pipeline": ("Pipeline",),
         "flowyml.pipelines.reading": ("Run", "load"),
-        "flowyml.pipelines.step": ("step",),
+        "flowyml.pipelines.step": ("Retry", "step"),
         "flowyml.plugins.markers": ("hookimpl",),
         "flowyml.stacks.active": ("use_stack",),
         "flowyml.stacks.rules": ("Route",),

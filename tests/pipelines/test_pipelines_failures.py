@@ -12,12 +12,12 @@ import pytest
 from tests.pipelines.conftest import WriteFile
 
 import flowyml
-from flowyml import Metrics, Model, Pipeline, context, secret, step
+from flowyml import Metrics, Model, Pipeline, Retry, context, secret, step
 from flowyml.errors import StepError
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.result import RunResult
 from flowyml.pipelines.resume import resume
-from flowyml.pipelines.step import Retry, Step
+from flowyml.pipelines.step import Step
 from flowyml.records import RunStatus, StepStatus
 
 pytestmark = pytest.mark.usefixtures("project")

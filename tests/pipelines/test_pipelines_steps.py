@@ -6,9 +6,8 @@ import pickle
 
 import pytest
 
-from flowyml import Dataset, Metrics, Model, step
+from flowyml import Dataset, Metrics, Model, Retry, step
 from flowyml.errors import PipelineError
-from flowyml.pipelines.step import Retry
 
 
 @step
