@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from typing import Any
 
 import pytest
 
@@ -106,3 +107,25 @@ def test_pauses_between_tries_grow() -> None:
     retry = Retry(3, delay=2.0, backoff=3.0)
 
     assert [retry.pause(failures) for failures in (1, 2, 3)] == [2.0, 6.0, 18.0]
+
+
+def test_one_exception_needs_no_tuple() -> None:
+    """A list will do as well."""
+    assert Retry(on=OSError).on == (OSError,)
+    assert Retry(on=[OSError, ValueError]).on == (OSError, ValueError)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"delay": -1}, "the delay of a retry is a number, 0 or more; got -1"),
+        ({"delay": "1"}, "the delay of a retry is a number"),
+        ({"backoff": float("nan")}, "the backoff of a retry is a number"),
+        ({"on": "OSError"}, "worth another try are classes, .* got 'OSError'"),
+        ({"on": KeyboardInterrupt}, "worth another try are classes"),
+    ],
+)
+def test_a_retry_that_is_none_is_refused(given: dict[str, Any], says: str) -> None:
+    """Where it is written, not when the step has failed."""
+    with pytest.raises(PipelineError, match=says):
+        Retry(3, **given)
