@@ -244,6 +244,14 @@ def test_artifacts_without_stable_names_are_refused(value: object) -> None:
         take_apart(value, Any, step="train", output="out")
 
 
+def test_what_a_record_carries_besides_its_fields_is_told() -> None:
+    """With the output that it is, and what to do about it."""
+    report = Report(Metrics({"f1": 1.0}))
+    report.extra = 2  # type: ignore[attr-defined]
+    with pytest.raises(StepError, match=r"output 'out' cannot be .* 'extra' .* as a field"):
+        take_apart(report, Any, step="train", output="out")
+
+
 def test_a_class_that_cannot_be_found_again_is_refused() -> None:
     """One that was made inside of a function."""
 

@@ -202,7 +202,10 @@ class _Splitter:
         kind = _kind(type(value))
         if kind is None:
             self._fail(output, f"is a {type(value).__qualname__}, which {NAMELESS}")
-        keys, items = _elements(value, kind)
+        try:
+            keys, items = _elements(value, kind)
+        except SerializationError as cause:
+            self._fail(output, f"cannot be taken apart: {cause}; declare that as a field")
         self._check_names(keys, output)
         self._check_length(annotation, items, output)
         children = tuple(
