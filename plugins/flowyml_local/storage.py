@@ -37,7 +37,7 @@ class LocalArtifactStore(ArtifactStore):
 
     def root_uri(self) -> str:
         """Return the folder as ``file://`` URI."""
-        return self.path.absolute().as_uri()
+        return self._root.as_uri()
 
     def folders(self) -> ArtifactFolders:
         """Return the layout engine over the folder."""
@@ -45,7 +45,12 @@ class LocalArtifactStore(ArtifactStore):
 
     @cached_property
     def _folders(self) -> ArtifactFolders:
-        return LocalFolders.at(self.path, fsync=self.fsync)
+        return LocalFolders.at(self._root, fsync=self.fsync)
+
+    @property
+    def _root(self) -> Path:
+        """The folder, absolute; a path that goes up is followed, for one place has one address."""
+        return self.path.resolve() if ".." in self.path.parts else self.path.absolute()
 
     def preflight(self) -> None:
         """Look whether files may be made in the folder, or in the one where it will be made.
@@ -82,5 +87,4 @@ class LocalArtifactStore(ArtifactStore):
 
     def _nearest(self) -> Path:
         """Return the folder, or the nearest one above it that exists."""
-        path = self.path.absolute()
-        return next(place for place in (path, *path.parents) if place.exists())
+        return next(place for place in (self._root, *self._root.parents) if place.exists())

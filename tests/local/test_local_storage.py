@@ -84,6 +84,13 @@ def test_a_stored_pickle_is_not_read_from_strangers(tmp_path: Path) -> None:
     assert isinstance(unpack(store.load_artifact(stored.uri), trusted=True), _Odd)
 
 
+def test_a_path_that_goes_up_has_one_address(tmp_path: Path) -> None:
+    """The same folder is the same store, however it is written."""
+    store = LocalArtifactStore(path=tmp_path / "project" / ".." / "outside")
+    assert store.root_uri() == (tmp_path / "outside").resolve().as_uri()
+    assert store.folders().uri == store.root_uri()
+
+
 def test_a_path_that_leaves_the_store_is_refused(tmp_path: Path) -> None:
     """By the component as well."""
     store = LocalArtifactStore(path=tmp_path / "store")
