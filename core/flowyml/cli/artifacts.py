@@ -62,8 +62,8 @@ CHECKS: Final = (
     columns.text("name", "name"),
     columns.status(),
     columns.digest(),
-    columns.text("uri", "uri"),
-    Column("problem", _problem),
+    columns.text("uri", "uri", is_spare=True),
+    Column("problem", _problem, is_text=True),
 )
 
 COLLECTED: Final = (
@@ -72,7 +72,7 @@ COLLECTED: Final = (
     columns.text("pipeline", "pipeline"),
     columns.size(),
     columns.moment("created", "created_at"),
-    columns.text("uri", "uri"),
+    columns.text("uri", "uri", is_spare=True),
 )
 
 MODEL: Final = "model:"

@@ -46,7 +46,7 @@ EVENTS: Final = (
     columns.text("what", "kind"),
     columns.text("who", "actor"),
     columns.moment("when", "at"),
-    columns.text("comment", "comment"),
+    columns.prose("comment", "comment"),
     columns.digest(),
 )
 
