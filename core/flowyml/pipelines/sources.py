@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import io
 import json
 import logging
 import pickle
@@ -177,21 +176,33 @@ def _content(value: object, name: str) -> tuple[str, list[Any]]:
         return json.dumps(encode(value), sort_keys=True), [*classes_in([value])]
     except (SerializationError, RecursionError):
         pass
-    file = io.BytesIO()
-    pickler = _Pickler(file, protocol=5)
+    hashed = _Hashed()
+    pickler = _Pickler(hashed)
     try:
         pickler.dump(value)
     except Exception as cause:
         message = f"it uses {name!r}, a {type(value).__name__} whose content is not known"
         raise UnknownSourceError(message) from cause
-    return hashlib.sha256(file.getvalue()).hexdigest(), pickler.code
+    return hashed.digest.hexdigest(), pickler.code
+
+
+class _Hashed:
+    """A file of which only the digest is kept: a value may be as large as memory."""
+
+    def __init__(self) -> None:
+        self.digest = hashlib.sha256()
+
+    def write(self, content: Any) -> int:
+        """Hash it."""
+        self.digest.update(content)
+        return len(content)
 
 
 class _Pickler(pickle.Pickler):
     """Writes a value down, and gathers the functions and classes in it in place of their names."""
 
-    def __init__(self, file: io.BytesIO, protocol: int) -> None:
-        super().__init__(file, protocol)
+    def __init__(self, file: _Hashed) -> None:
+        super().__init__(file, protocol=5)
         self.code: list[Any] = []
 
     def reducer_override(self, thing: Any) -> Any:
