@@ -20,6 +20,7 @@ from typing import Any, Final
 from flowyml.errors import DeliveryError
 from flowyml_local.launching import Launch
 from flowyml_local.serving import Predict, plain
+from flowyml_local.takeover import lead_to_successor
 
 __all__ = ["ModelServer", "open_server"]
 
@@ -31,6 +32,9 @@ SILENCE: Final = 30.0
 
 DRAINING: Final = 2.0
 """Seconds for which connections that are in line already are still answered at the end."""
+
+ON_THE_WAY: Final = 0.2
+"""Seconds without another connection after which none is on its way any more."""
 
 PORT_PATIENCE: Final = 3.0
 """Seconds for the server of a starter that was killed to give its port back."""
@@ -48,7 +52,8 @@ class ModelServer(ThreadingHTTPServer):
     """Answers for one model.
 
     It shares its port with its predecessor while it takes over from it, so that no client ever
-    finds the port closed.
+    finds the port closed; whoever comes from then on is led to it, for a connection that reaches
+    the predecessor when that closes is lost.
     """
 
     allow_reuse_port = True
@@ -66,11 +71,17 @@ class ModelServer(ThreadingHTTPServer):
         TCPServer.server_bind(self)
         self.server_name, self.server_port = self.launch.host, self.server_address[1]
 
+    def server_activate(self) -> None:
+        """Listen, and take over from a predecessor."""
+        super().server_activate()
+        if self.launch.shared:
+            lead_to_successor(self.socket)
+
     def finish(self) -> None:
         """Answer those who are in line, close the port, and wait for the answers to be out."""
         self.shutdown()
         deadline = time.monotonic() + DRAINING
-        while time.monotonic() < deadline and select.select([self], [], [], 0)[0]:
+        while time.monotonic() < deadline and select.select([self], [], [], ON_THE_WAY)[0]:
             self.handle_request()
         self.server_close()
 
