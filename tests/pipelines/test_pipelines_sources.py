@@ -13,6 +13,7 @@ import pytest
 from tests.pipelines.conftest import WriteFile
 
 from flowyml import Model
+from flowyml.pipelines.outside import used_by
 from flowyml.pipelines.sources import UnknownSourceError, code_digest
 
 WRITTEN = ("flow", "helper", "shelf", "shelf.inner")
@@ -387,6 +388,8 @@ def test_modules_that_import_each_other_are_read_once(
         others = ", ".join(other for other in names if other != name)
         write_file(f"{name}.py", f"import {others}\ndef rate(): return 1\n")
     digest(f"import {names[0]}\n@step\ndef work(): return {'.'.join(names)}.rate()\n")
+    used = [name for name, _ in used_by(sys.modules["flow"].work.function)]
+    assert sorted(name for name in used if name.endswith(".rate")) == [f"{n}.rate" for n in names]
 
 
 def test_a_long_chain_of_calls_is_followed(digest: Digest) -> None:

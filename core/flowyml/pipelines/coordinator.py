@@ -14,6 +14,7 @@ from attrs import define, evolve, field
 from flowyml.errors import StepError
 from flowyml.metadata.lease import Lease
 from flowyml.pipelines.execution import execute
+from flowyml.pipelines.failures import of_step
 from flowyml.pipelines.watching import RunObserver
 from flowyml.pipelines.workplace import Workplace
 from flowyml.plugins.components import StepExecutor
@@ -131,8 +132,7 @@ class Coordinator:
 
     def _failed(self, name: str, why: str) -> StepOutcome:
         """Write down that a step failed for a reason outside of it, which may name it already."""
-        told = why if why.startswith(f"step {name!r}") else f"step {name!r}: {why}"
-        error = redact(told, self.workplace.courier.secrets)
+        error = redact(of_step(name, why), self.workplace.courier.secrets)
         self.workplace.failures[name] = StepError(error, step=name)
         self.workplace.metadata.set_step_status(
             self.workplace.run.run_id, name, StepStatus.FAILED, error=error

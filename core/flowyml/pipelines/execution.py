@@ -14,7 +14,7 @@ from flowyml.artifacts import Artifact
 from flowyml.errors import DeliveryError, FlowyMLError, StepError
 from flowyml.pipelines.cache import recall, remember, wants_cache
 from flowyml.pipelines.calling import call
-from flowyml.pipelines.failures import StepTimeoutError, step_failure, trimmed
+from flowyml.pipelines.failures import StepTimeoutError, of_step, step_failure, trimmed
 from flowyml.pipelines.graph import Node
 from flowyml.pipelines.handover import Made
 from flowyml.pipelines.inside import CURRENT, Deliveries
@@ -64,7 +64,7 @@ def _told(step: str, failure: Exception, workplace: Workplace) -> str:
             "`executor: process` of the local orchestrator ends it"
         )
     said = str(failure) if isinstance(failure, FlowyMLError) else trimmed(failure)
-    return said if said.startswith(f"step {step!r}") else f"step {step!r}: {said}"
+    return of_step(step, said)
 
 
 def _work(node: Node, workplace: Workplace) -> StepStatus:

@@ -8,13 +8,18 @@ from types import TracebackType
 from flowyml.errors import StepError
 from flowyml.pipelines.notices import OURS
 
-__all__ = ["StepTimeoutError", "step_failure", "trimmed", "users_part"]
+__all__ = ["StepTimeoutError", "of_step", "step_failure", "trimmed", "users_part"]
 
 GENERATED = "<attrs generated methods flowyml."
 
 
 class StepTimeoutError(StepError):
     """A step took longer than its ``timeout``; its thread may still be running."""
+
+
+def of_step(step: str, said: str) -> str:
+    """Put the name of a step before what is said of it, unless that names it already."""
+    return said if said.startswith(f"step {step!r}") else f"step {step!r}: {said}"
 
 
 def step_failure(step: str, error: BaseException) -> StepError:

@@ -58,7 +58,8 @@ def code_digest(step: Step[..., Any], arguments: Iterable[object] = ()) -> str:
         arguments: What it is called with, whose methods it may call.
 
     Raises:
-        UnknownSourceError: It uses something that has neither source nor a form in JSON.
+        UnknownSourceError: It uses something that has no source, or a value whose content cannot
+            be written down.
     """
     code = _Code()
     code.follow(step.function, step.name)
