@@ -65,6 +65,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     """Give an empty project in the working directory; modules loaded from it are forgotten."""
     for name in ("FLOWYML_STACK", "FLOWYML_CONFIG"):
         monkeypatch.delenv(name, raising=False)
+    # A file that is changed within a second, and keeps its length, has the bytecode of the old one.
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.chdir(tmp_path)
     before, search = dict(sys.modules), list(sys.path)
     yield Project(tmp_path, None)
