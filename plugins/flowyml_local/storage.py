@@ -14,7 +14,8 @@ from attrs import define
 from flowyml.errors import DeliveryError
 from flowyml.plugins import ArtifactStore
 from flowyml.records import Check
-from flowyml.storage.folders import ArtifactFolders, LocalFolders
+from flowyml.storage.folders import ArtifactFolders
+from flowyml.storage.local_folders import LocalFolders
 
 __all__ = ["LocalArtifactStore"]
 

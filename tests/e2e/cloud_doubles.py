@@ -16,7 +16,8 @@ from attrs import define
 from flowyml.artifacts import Metrics, Parameters
 from flowyml.plugins import ArtifactStore, ExperimentTracker, hookimpl
 from flowyml.records import DeliveryContext, LoggedRun
-from flowyml.storage.folders import ArtifactFolders, LocalFolders
+from flowyml.storage.folders import ArtifactFolders
+from flowyml.storage.local_folders import LocalFolders
 from flowyml_local.deployer import LocalModelDeployer
 from flowyml_local.orchestrator import LocalOrchestrator
 from flowyml_local.registry import LocalModelRegistry

@@ -11,7 +11,8 @@ from tests.storage.storage_samples import BackDoor, door_of
 
 from flowyml.storage.disks import DiskBucket
 from flowyml.storage.filesystems import FilesystemBucket
-from flowyml.storage.folders import ArtifactFolders, LocalFolders
+from flowyml.storage.folders import ArtifactFolders
+from flowyml.storage.local_folders import LocalFolders
 
 
 def _local(tmp_path: Path) -> ArtifactFolders:

@@ -18,7 +18,8 @@ from tests.storage.storage_samples import DRAFT, FILES, put
 
 from flowyml.storage.disks import DiskBucket
 from flowyml.storage.files import FileSink, StoreRequest
-from flowyml.storage.folders import ArtifactFolders, LocalFolders
+from flowyml.storage.folders import ArtifactFolders
+from flowyml.storage.local_folders import LocalFolders
 
 NEW: Mapping[str, bytes] = {"model.pkl": b"new weights" * 100, "extra.json": b"{}"}
 

@@ -20,8 +20,9 @@ from flowyml.errors import DeliveryError, IntegrityError
 from flowyml.storage.disks import DiskBucket
 from flowyml.storage.files import FileSink, StoreRequest
 from flowyml.storage.filesystems import FilesystemBucket
-from flowyml.storage.folders import ArtifactFolders, LocalFolders
+from flowyml.storage.folders import ArtifactFolders
 from flowyml.storage.hashing import HashingWriter, hash_file
+from flowyml.storage.local_folders import LocalFolders
 from flowyml.storage.locks import locked
 
 HERE = Path(__file__).parents[2]
@@ -87,7 +88,7 @@ import resource, signal
 from pathlib import Path
 from tests.storage.storage_samples import put
 from flowyml.errors import DeliveryError
-from flowyml.storage.folders import LocalFolders
+from flowyml.storage.local_folders import LocalFolders
 
 folders = LocalFolders.at(Path({str(tmp_path)!r}))
 put(folders, "whole", {{"x": b"1"}})
@@ -146,7 +147,7 @@ import sys
 from pathlib import Path
 from tests.storage.storage_samples import put
 from flowyml.errors import DeliveryError
-from flowyml.storage.folders import LocalFolders
+from flowyml.storage.local_folders import LocalFolders
 
 folders = LocalFolders.at(Path({str(tmp_path)!r}))
 print("ready", flush=True)
@@ -294,7 +295,8 @@ import attrs
 from tests.storage.storage_samples import DRAFT
 from flowyml.storage.disks import DiskBucket
 from flowyml.storage.files import StoreRequest
-from flowyml.storage.folders import ArtifactFolders, LocalFolders
+from flowyml.storage.folders import ArtifactFolders
+from flowyml.storage.local_folders import LocalFolders
 
 piece = bytes(2**22)
 

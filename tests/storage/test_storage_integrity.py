@@ -25,7 +25,8 @@ from tests.storage.storage_samples import (
 from flowyml.errors import DeliveryError, FlowyMLError, IntegrityError, NotFoundError
 from flowyml.records import StoredFile
 from flowyml.storage.files import StreamFilter
-from flowyml.storage.folders import ArtifactFolders, LocalFolders
+from flowyml.storage.folders import ArtifactFolders
+from flowyml.storage.local_folders import LocalFolders
 from flowyml.storage.manifests import manifest_bytes, manifest_from_json, manifest_to_json
 from flowyml.storage.verification import faults
 

@@ -9,7 +9,8 @@ from attrs import define, field
 from tests.storage.storage_samples import FILES, contents, put
 
 from flowyml.errors import DeliveryError
-from flowyml.storage.folders import ArtifactFolders, LocalFolders
+from flowyml.storage.folders import ArtifactFolders
+from flowyml.storage.local_folders import LocalFolders
 from flowyml.storage.transfers import Transfer, moved, moving, watching_transfers
 
 LARGE = {"data.bin": os.urandom(5 * 2**20), **FILES}  # no file system compresses it

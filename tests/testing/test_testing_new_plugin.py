@@ -323,7 +323,7 @@ WORKING = (
     SOUND
     + """\
     def folders(self):
-        from flowyml.storage.folders import LocalFolders
+        from flowyml.storage.local_folders import LocalFolders
         return LocalFolders.at(self.folder)
 """
 )

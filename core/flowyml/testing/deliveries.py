@@ -15,7 +15,7 @@ from attrs import define, field
 from flowyml.records import DeliveryContext, Producer, RunInfo, StoredArtifact
 from flowyml.serialization import pack
 from flowyml.storage.files import StoreRequest
-from flowyml.storage.folders import LocalFolders
+from flowyml.storage.local_folders import LocalFolders
 
 __all__ = ["Deliveries"]
 

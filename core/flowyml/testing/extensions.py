@@ -24,7 +24,8 @@ from flowyml.plugins import ArtifactStore, Component
 from flowyml.records import DeliveryContext, RunStatus, StepStatus
 from flowyml.stacks.hooks import Hooks
 from flowyml.storage.files import StoreRequest
-from flowyml.storage.folders import ArtifactFolders, LocalFolders
+from flowyml.storage.folders import ArtifactFolders
+from flowyml.storage.local_folders import LocalFolders
 from flowyml.testing.artifacts import DRAFT, FILES, OTHER, a_request, contents, writing
 from flowyml.testing.components import ComponentContract, secrets_of
 from flowyml.testing.deliveries import Deliveries

@@ -26,7 +26,7 @@ from flowyml.errors import IntegrityError, SerializationError, TrustError
 from flowyml.records import StoredArtifact
 from flowyml.serialization.contract import Serializer
 from flowyml.storage.files import FileSource, StoreRequest
-from flowyml.storage.folders import LocalFolders
+from flowyml.storage.local_folders import LocalFolders
 from flowyml.testing.artifacts import DRAFT
 from flowyml.testing.contract import Contract
 

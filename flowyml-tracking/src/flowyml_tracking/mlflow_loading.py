@@ -20,7 +20,8 @@ from flowyml.errors import IntegrityError
 from flowyml.serialization import unpack_data
 from flowyml.storage.files import FileSource
 from flowyml.storage.filesystems import FilesystemBucket
-from flowyml.storage.folders import ArtifactFolders, LocalFolders
+from flowyml.storage.folders import ArtifactFolders
+from flowyml.storage.local_folders import LocalFolders
 
 __all__ = ["StoredModel", "read_model"]
 

@@ -19,7 +19,7 @@ from flowyml.errors import DeliveryError, IntegrityError, NotFoundError
 from flowyml.plugins import ModelDeployer, hookimpl
 from flowyml.records import Deployment
 from flowyml.serialization import unpack
-from flowyml.storage.folders import LocalFolders
+from flowyml.storage.local_folders import LocalFolders
 from flowyml.testing import ComponentContract, DeployerContract
 from flowyml.testing.deployers import folder_models
 

@@ -10,7 +10,7 @@ import attrs
 from attrs import define
 
 from flowyml.plugins import ArtifactStore
-from flowyml.storage.folders import LocalFolders
+from flowyml.storage.local_folders import LocalFolders
 
 __all__ = ["Sound"]
 
