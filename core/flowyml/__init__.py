@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     )
     from flowyml.pipelines.pipeline import Pipeline
     from flowyml.pipelines.reading import Run, load
-    from flowyml.pipelines.step import Retry, step
+    from flowyml.pipelines.retry import Retry
+    from flowyml.pipelines.step import step
     from flowyml.plugins.markers import hookimpl
     from flowyml.stacks.active import use_stack
     from flowyml.stacks.rules import Route
@@ -61,7 +62,8 @@ __getattr__ = attach(
         ),
         "flowyml.pipelines.pipeline": ("Pipeline",),
         "flowyml.pipelines.reading": ("Run", "load"),
-        "flowyml.pipelines.step": ("Retry", "step"),
+        "flowyml.pipelines.retry": ("Retry",),
+        "flowyml.pipelines.step": ("step",),
         "flowyml.plugins.markers": ("hookimpl",),
         "flowyml.stacks.active": ("use_stack",),
         "flowyml.stacks.rules": ("Route",),

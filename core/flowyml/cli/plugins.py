@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import difflib
 import inspect
-import re
 from typing import TYPE_CHECKING, Any, Final
 
 import click
 
 from flowyml.cli import columns
+from flowyml.cli.fields import FIELDS, described_fields
 from flowyml.cli.options import Output, output_format
 from flowyml.cli.program import Commands
-from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
+from flowyml.cli.screen import facts, line, listing, none_of, table
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    import attrs
 
     from flowyml.cli.checking import Finding
     from flowyml.plugins.discovery import Catalog, Provider
@@ -41,8 +39,6 @@ CHECKS: Final = (
     columns.prose("found", "message"),
 )
 
-QUOTED: Final = re.compile(r"""(['"])(?P<text>[^'"]*)\1""")
-
 NEW_ROLES: Final = (
     "artifact_store",
     "experiment_tracker",
@@ -51,18 +47,6 @@ NEW_ROLES: Final = (
     "orchestrator",
     "serializer",
     "extension",
-)
-
-
-def _shown_default(item: Object) -> str:
-    return "required" if item["required"] else str(item["default"])
-
-
-FIELDS: Final = (
-    columns.text("field", "name"),
-    columns.prose("type", "type"),
-    Column("default", _shown_default, is_text=True),
-    columns.prose("meaning", "doc"),
 )
 
 
@@ -261,60 +245,4 @@ def _details(role: str, name: str) -> dict[str, Any]:
     if role not in {*catalog.roles(), "extension"}:  # a serializer, or a role: no configuration
         return {**shown, "doc": None, "fields": []}
     cls = catalog.component(role, name)
-    return {**shown, "doc": inspect.getdoc(cls), "fields": _fields(cls)}
-
-
-def _fields(cls: type) -> list[dict[str, Any]]:
-    import attrs
-
-    meanings: dict[str, str] = {}
-    for each in reversed(cls.__mro__):  # a field may be explained by the class that has it first
-        meanings |= _meanings(inspect.cleandoc(each.__doc__ or ""))
-    return [
-        {
-            "name": a.name,
-            "type": _annotation(a.type),
-            "required": a.default is attrs.NOTHING,
-            "default": _default(a),
-            "secret": not a.repr,
-            "doc": meanings.get(a.name),
-        }
-        for a in attrs.fields(cls)
-        if a.init
-    ]
-
-
-def _annotation(annotation: object) -> str:
-    """Spell an annotation, which is text already where a module postpones them.
-
-    One that its author put in quotes as well is text in a text.
-    """
-    if isinstance(annotation, str):
-        quoted = QUOTED.fullmatch(annotation)
-        return quoted["text"] if quoted else annotation
-    return inspect.formatannotation(annotation or Any)
-
-
-def _default(a: attrs.Attribute[Any]) -> Any:
-    import attrs
-
-    if a.default is attrs.NOTHING:
-        return None
-    return "(computed)" if isinstance(a.default, attrs.Factory) else a.default  # type: ignore[arg-type]
-
-
-def _meanings(doc: str) -> dict[str, str]:
-    """Read the section Attributes of a docstring: the text of each field on one line."""
-    _, _, section = doc.partition("Attributes:\n")
-    meanings: dict[str, str] = {}
-    name = ""
-    for written in section.splitlines():
-        indent = len(written) - len(written.lstrip())
-        if written.strip() and indent == 0:
-            break
-        if indent == 4:  # noqa: PLR2004  # Google style indents the fields by four
-            name, _, text = written.strip().partition(":")
-            meanings[name] = text.strip()
-        elif name and written.strip():
-            meanings[name] += " " + written.strip()
-    return meanings
+    return {**shown, "doc": inspect.getdoc(cls), "fields": described_fields(cls)}

@@ -4,75 +4,23 @@ from __future__ import annotations
 
 import functools
 import inspect
-import math
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Generic, ParamSpec, TypeVar, cast, overload
+from typing import Any, Generic, ParamSpec, TypeVar, overload
 
-from attrs import Attribute, define, field, frozen
+from attrs import define, frozen
 
 from flowyml.errors import PipelineError
 from flowyml.pipelines.annotations import Hints, resolve_hints, spelled, yields
+from flowyml.pipelines.retry import NEVER, Retry
 
-__all__ = ["YIELDED", "Output", "Parameter", "Retry", "Step", "step"]
+__all__ = ["YIELDED", "Output", "Parameter", "Step", "step"]
 
 YIELDED = "yielded"
 """Name of what a generator yields, below the name of its step."""
 
 P = ParamSpec("P")
 R = TypeVar("R")
-
-
-def _as_tuple(on: object) -> tuple[object, ...]:
-    return tuple(on) if isinstance(on, list | tuple | set | frozenset) else (on,)
-
-
-@frozen
-class Retry:
-    """How a step that raised is tried again.
-
-    Attributes:
-        times: How often it is tried again after the first time.
-        delay: Seconds before the second try.
-        backoff: By what the delay grows from one try to the next.
-        on: The exceptions that are worth another try.
-
-    Raises:
-        PipelineError: One of them is nothing of the kind.
-    """
-
-    times: int = field(default=1)
-    delay: float = field(default=0.0, kw_only=True)
-    backoff: float = field(default=2.0, kw_only=True)
-    on: tuple[type[Exception], ...] = field(default=(Exception,), kw_only=True, converter=_as_tuple)
-
-    @times.validator
-    def _check_times(self, _field: object, times: object) -> None:
-        if not isinstance(times, int) or isinstance(times, bool) or times < 0:
-            message = f"retry is how often a step is tried again, 0 or more; got {times!r}"
-            raise PipelineError(message)
-
-    @delay.validator
-    @backoff.validator
-    def _check_number(self, field: Attribute[float], number: object) -> None:
-        is_number = isinstance(number, int | float) and not isinstance(number, bool)
-        if not is_number or not 0 <= cast("float", number) < math.inf:
-            message = f"the {field.name} of a retry is a number, 0 or more; got {number!r}"
-            raise PipelineError(message)
-
-    @on.validator
-    def _check_exceptions(self, _field: object, on: tuple[object, ...]) -> None:
-        for each in on:
-            if not (isinstance(each, type) and issubclass(each, Exception)):
-                message = (
-                    "the exceptions that are worth another try are classes, "
-                    f"on=(ConnectionError,); got {each!r}"
-                )
-                raise PipelineError(message)
-
-    def pause(self, failures: int) -> float:
-        """Return the seconds to wait after this many failures."""
-        return self.delay * self.backoff ** (failures - 1)
 
 
 @frozen
@@ -126,7 +74,7 @@ class Step(Generic[P, R]):
     name: str
     inputs: tuple[str, ...] | None = None
     output_names: tuple[str, ...] = ()
-    retry: Retry = Retry(0)
+    retry: Retry = NEVER
     timeout: float | None = None
     cache: bool | None = None
 
