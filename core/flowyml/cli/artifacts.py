@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import re
-from array import array
-from collections.abc import Iterable, Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import click
-from attrs import define
 
 from flowyml.cli import columns
+from flowyml.cli.collecting import gc
 from flowyml.cli.options import Output, configured, limited, output_format, stacked
 from flowyml.cli.program import Commands
-from flowyml.cli.project import has_history, history, history_to_change
+from flowyml.cli.project import has_history, history
 from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
 
 if TYPE_CHECKING:
@@ -66,18 +63,7 @@ CHECKS: Final = (
     Column("problem", _problem, is_text=True),
 )
 
-COLLECTED: Final = (
-    columns.text("id", "id"),
-    columns.text("name", "name"),
-    columns.text("pipeline", "pipeline"),
-    columns.size(),
-    columns.moment("created", "created_at"),
-    columns.text("uri", "uri", is_spare=True),
-)
-
 MODEL: Final = "model:"
-
-UNITS: Final = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(minutes=1)}
 
 
 @click.group(cls=Commands)
@@ -88,6 +74,9 @@ def artifact() -> None:
     (the newest run is meant, or RUN:step.output) or its digest; the beginning of a run's id or of a
     digest will do. `run:RUN/output` and `model:NAME@VERSION` work as well.
     """
+
+
+artifact.add_command(gc)
 
 
 @artifact.command("list")
@@ -231,68 +220,6 @@ def verify(*, ref: str | None, everything: bool, output: Output) -> int:
     return 1 if any(check["status"] == "failed" for check in checked) else 0
 
 
-@artifact.command()
-@click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
-@click.option(
-    "--keep-runs",
-    type=click.IntRange(min=0),
-    default=10,
-    show_default=True,
-    help="The newest runs of each pipeline keep their artifacts.",
-)
-@click.option(
-    "--older-than",
-    "age",
-    metavar="AGE",
-    default="30d",
-    show_default=True,
-    help="Only what is older goes: 30d, 12h or 45m.",
-)
-@output_format
-@stacked
-def gc(*, dry_run: bool, keep_runs: int, age: str, output: Output) -> None:
-    """Delete artifacts that nothing needs any more from the stores of the stack.
-
-    What is registered, aliased, deployed, waits for a decision or is still owed stays, with
-    everything that it was made from.
-    """
-    retention_age = _age(age)
-    if not has_history():
-        listing([], COLLECTED, output, empty="Nothing to collect.")
-        return
-    from flowyml.metadata.retention import Retention
-    from flowyml.routing.garbage import Collector
-    from flowyml.stacks.active import current_stack
-
-    with history() if dry_run else history_to_change() as metadata:
-        collector = Collector(current_stack(), metadata, Retention(keep_runs, retention_age))
-        gone = collector.find() if dry_run else _ids(collector.collect())
-        tally = _Tally()
-        objects = tally.objects(metadata.artifacts_of(gone[::-1]))
-        listing(objects, COLLECTED, output, empty="Nothing to collect.")
-    if gone and output == "table":
-        total = columns.human_size(tally.size)
-        line(f"{len(gone)} would go, {total}." if dry_run else f"{len(gone)} gone, {total}.")
-
-
-@define
-class _Tally:
-    """Sums up what is printed, on the way: there may be a million artifacts."""
-
-    size: int = 0
-
-    def objects(self, records: Iterable[ArtifactRecord]) -> Iterator[Object]:
-        from flowyml.cli.objects import artifact_object
-
-        for record in records:
-            self.size += record.size
-            yield artifact_object(record)
-
-
-def _ids(records: Iterable[ArtifactRecord]) -> array[int]:
-    return array("q", (record.artifact_id for record in records))
-
-
 def _find(metadata: MetadataStore, ref: str) -> ArtifactRecord:
     if not ref.startswith(MODEL):
         return metadata.find_artifact(ref)
@@ -312,11 +239,3 @@ def _text(value: object) -> str | None:
 
 def _file_name(record: ArtifactRecord) -> str:
     return re.sub(r"[^\w.-]+", "_", record.name).lstrip(".") or record.output
-
-
-def _age(text: str) -> timedelta:
-    written = re.fullmatch(r"(\d{1,6})([dhm])", text)
-    if written is None:
-        message = f"{text!r} is no age; write a number and a unit: 30d, 12h or 45m"
-        raise click.BadParameter(message, param_hint="--older-than")
-    return int(written[1]) * UNITS[written[2]]

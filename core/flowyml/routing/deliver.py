@@ -20,10 +20,9 @@ from attrs import define, field, frozen
 from flowyml.errors import DeliveryError, SerializationError
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import DeliveryContext, DeliveryStatus, RunInfo, StepStatus
+from flowyml.records import DeliveryStatus, RunInfo, StepStatus
 from flowyml.routing.attempts import Attempts
 from flowyml.routing.containers import Leaf
-from flowyml.routing.curves import written_points
 from flowyml.routing.debts import Debts
 from flowyml.routing.gathering import Earlier
 from flowyml.routing.ledger import DeliveryObserver, Ledger, Outcome, delivery_key
@@ -32,11 +31,10 @@ from flowyml.routing.parcels import Parcel, stored_artifact
 from flowyml.routing.retries import Retries
 from flowyml.routing.router import STORE, Router
 from flowyml.routing.settling import Settling
-from flowyml.routing.storing import Storing, artifact_record
+from flowyml.routing.storing import StoreCall, Storing, artifact_record
 from flowyml.routing.together import do_together
 from flowyml.stacks.secrecy import component_secrets
 from flowyml.stacks.stack import Stack
-from flowyml.storage.files import StoreRequest
 
 __all__ = ["Courier", "StepDelivery", "current_user", "delivery_key"]
 
@@ -93,7 +91,7 @@ class Courier:
     _opening: Opening = field(init=False)
     _storing: Storing = field(init=False)
     _attempts: Attempts = field(init=False)
-    _unstored: dict[str, _StoreCall] = field(factory=dict, init=False)
+    _unstored: dict[str, StoreCall] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Make what works for the courier."""
@@ -243,10 +241,10 @@ class Courier:
             return False
         return not self.stack.store_uri(route.store).startswith("file:")
 
-    def _call(self, parcel: Parcel, parents: Sequence[int]) -> _StoreCall:
-        return _StoreCall(self.stack, self._storing, parcel, tuple(parents))
+    def _call(self, parcel: Parcel, parents: Sequence[int]) -> StoreCall:
+        return StoreCall(self._storing, parcel, tuple(parents))
 
-    def _store(self, call: _StoreCall, *, counted: bool) -> None:
+    def _store(self, call: StoreCall, *, counted: bool) -> None:
         """Store a parcel; a failure ends the step, or is left for the end of the run."""
         parcel = call.parcel
         delivery = parcel.storing()
@@ -319,7 +317,7 @@ class Courier:
         producers = [call.parcel.producer for call in list(self._unstored.values())]
         return {producer.output for producer in producers if producer.step == step}
 
-    def _store_again(self, call: _StoreCall) -> None:
+    def _store_again(self, call: StoreCall) -> None:
         with suppress(SerializationError):  # the ledger has it, and the step runs again
             self._store(call, counted=False)
         self._note_stored([call.parcel], call.parents, None)
@@ -342,40 +340,6 @@ class Courier:
         )
         passing = self.stack.hooks.is_transient(delivery.component, error)
         return DeliveryError(message, transient=passing)
-
-
-@define
-class _StoreCall:
-    """Stores one parcel; the value is prepared once, its files are written at every attempt.
-
-    Preparing may read what can be read only once, so later attempts, too, are made by this call.
-    """
-
-    stack: Stack
-    storing: Storing
-    parcel: Parcel
-    parents: tuple[int, ...]
-    request: StoreRequest | None = None
-
-    def __call__(self, context: DeliveryContext) -> Outcome:
-        parcel = self.parcel
-        if parcel.leaf is None or parcel.route is None:
-            message = f"the value of {parcel.producer.output!r} is gone; run its step again"
-            raise DeliveryError(message)
-        if self.request is None:
-            self.request = self.storing.request(
-                parcel.leaf, parcel.route, parcel.producer, context.key
-            )
-        if any(delivery.status == DeliveryStatus.DONE for delivery in parcel.later()):
-            # Somebody was told of what an earlier attempt at the step stored. Under another key
-            # the store takes the same content again, and refuses to replace it by any other.
-            context = attrs.evolve(context, key=f"{context.key}-again")
-        stored = self.stack.hooks.store_artifact(parcel.route.store, self.request, context)
-        parcel.stored = stored
-        manifest = stored.manifest
-        result = {"digest": manifest.digest, "size": manifest.size, "store": stored.store}
-        points = written_points(parcel.leaf.value)
-        return Outcome(DeliveryStatus.DONE, stored.uri, result, payload=points)
 
 
 def _status(parcels: Sequence[Parcel]) -> StepStatus:

@@ -1,23 +1,35 @@
-"""From a leaf to the request that stores it, and to the record of what was stored."""
+"""From a leaf to the request that stores it, the call that does, and the record of it."""
 
 from __future__ import annotations
 
 from functools import partial
 from typing import Any
 
-from attrs import field, frozen
+import attrs
+from attrs import define, field, frozen
 
+from flowyml.errors import DeliveryError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import Manifest, Producer, RunInfo, StoredArtifact
+from flowyml.records import (
+    DeliveryContext,
+    DeliveryStatus,
+    Manifest,
+    Producer,
+    RunInfo,
+    StoredArtifact,
+)
 from flowyml.routing.containers import Leaf
+from flowyml.routing.curves import written_points
+from flowyml.routing.ledger import Outcome
+from flowyml.routing.parcels import Parcel
 from flowyml.routing.router import TypeRoute
 from flowyml.serialization import pack
 from flowyml.stacks.stack import Stack
 from flowyml.storage.files import StoreRequest
 from flowyml.storage.manifests import manifest_to_json
 
-__all__ = ["Storing", "artifact_record"]
+__all__ = ["StoreCall", "Storing", "artifact_record"]
 
 
 @frozen
@@ -81,6 +93,44 @@ class Storing:
             "version": manifest.version or producer.run_id,
         }
         return route.path.render(values)
+
+
+@define
+class StoreCall:
+    """Stores one parcel; the value is prepared once, its files are written at every attempt.
+
+    Preparing may read what can be read only once, so later attempts, too, are made by this call.
+    """
+
+    storing: Storing
+    parcel: Parcel
+    parents: tuple[int, ...]
+    request: StoreRequest | None = None
+
+    def __call__(self, context: DeliveryContext) -> Outcome:
+        """Make one attempt.
+
+        Raises:
+            DeliveryError: The value is not there any more.
+        """
+        parcel = self.parcel
+        if parcel.leaf is None or parcel.route is None:
+            message = f"the value of {parcel.producer.output!r} is gone; run its step again"
+            raise DeliveryError(message)
+        if self.request is None:
+            self.request = self.storing.request(
+                parcel.leaf, parcel.route, parcel.producer, context.key
+            )
+        if any(delivery.status == DeliveryStatus.DONE for delivery in parcel.later()):
+            # Somebody was told of what an earlier attempt at the step stored. Under another key
+            # the store takes the same content again, and refuses to replace it by any other.
+            context = attrs.evolve(context, key=f"{context.key}-again")
+        stored = self.storing.stack.hooks.store_artifact(parcel.route.store, self.request, context)
+        parcel.stored = stored
+        manifest = stored.manifest
+        result = {"digest": manifest.digest, "size": manifest.size, "store": stored.store}
+        points = written_points(parcel.leaf.value)
+        return Outcome(DeliveryStatus.DONE, stored.uri, result, payload=points)
 
 
 def artifact_record(stored: StoredArtifact, producer: Producer) -> ArtifactRecord:
