@@ -12,6 +12,7 @@ from tests.metadata.metadata_samples import a_delivery, a_run, an_artifact
 
 from flowyml.errors import DeliveryError
 from flowyml.metadata.lease import Lease
+from flowyml.metadata.owners import new_owner
 from flowyml.metadata.retention import Retention
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
@@ -117,6 +118,16 @@ def test_a_run_that_somebody_works_on_keeps_everything(
 
     with Lease(metadata, "run-1"):
         assert list(Collector(stack, metadata, NOTHING).find()) == []
+
+
+def test_a_run_whose_process_was_stopped_for_long_keeps_everything(
+    stack: Stack, metadata: MetadataStore
+) -> None:
+    """A machine that slept renewed no lease, and its processes go on."""
+    metadata.acquire_lease("run-1", new_owner(), 0)
+    stored(stack, metadata, "data")
+
+    assert list(Collector(stack, metadata, NOTHING).find()) == []
 
 
 def test_a_run_whose_process_was_killed_is_collected_like_any_other(

@@ -2,61 +2,20 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-import socket
 import threading
-from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from attrs import define, field
 
 from flowyml.errors import FlowyMLError, PipelineError
+from flowyml.metadata.owners import is_dead, new_owner
 from flowyml.metadata.store import MetadataStore
 
 __all__ = ["Lease"]
 
 SECONDS: Final = 30.0
 """How long a run stays taken after the machine of its process died, or was cut off."""
-
-
-def _owner() -> str:
-    return f"{_machine()} {os.getpid()} {secrets.token_hex(6)}"
-
-
-def _machine() -> str:
-    """Name where process ids are counted: the machine, or the container."""
-    try:
-        space = str(Path("/proc/self/ns/pid").readlink())
-    except OSError:
-        space = ""
-    return f"{socket.gethostname()}{space}".replace(" ", "")
-
-
-def _is_dead(owner: str) -> bool:
-    """Whether an owner is a process of this machine that has ended without giving its run back."""
-    machine, _, rest = owner.partition(" ")
-    pid = rest.partition(" ")[0]
-    if machine != _machine() or not pid.isdecimal() or os.name != "posix":
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except OSError:
-        return False
-    return _has_ended(pid)
-
-
-def _has_ended(pid: str) -> bool:
-    """Whether a process that still has its number has ended, and its parent has not asked."""
-    try:
-        # The name in brackets may hold anything, brackets too; the state is the next field.
-        stat = Path("/proc", pid, "stat").read_text(errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] in {"Z", "X"}
 
 
 @define(eq=False)
@@ -78,7 +37,7 @@ class Lease:
     name: str
     seconds: float = SECONDS
     refusal: FlowyMLError | None = field(default=None, kw_only=True)
-    owner: str = field(factory=_owner)
+    owner: str = field(factory=new_owner)
     _over: threading.Event = field(factory=threading.Event, init=False)
     _lost: threading.Event = field(factory=threading.Event, init=False)
 
@@ -91,7 +50,7 @@ class Lease:
     def is_taken(self) -> bool:
         """Whether a process holds the run that is not known to have died; nothing is taken here."""
         holder = self.metadata.lease_owner(self.name)
-        return holder is not None and not _is_dead(holder)
+        return holder is not None and not is_dead(holder)
 
     def __enter__(self) -> Self:
         if not (self._acquire() or (self._release_dead() and self._acquire())):
@@ -120,7 +79,7 @@ class Lease:
     def _release_dead(self) -> bool:
         """Give the run back for a holder that was killed; nobody has to wait for its lease then."""
         holder = self.metadata.lease_owner(self.name)
-        return bool(holder and _is_dead(holder) and self.metadata.release_lease(self.name, holder))
+        return bool(holder and is_dead(holder) and self.metadata.release_lease(self.name, holder))
 
     def _renew(self) -> None:
         while not self._over.wait(self.seconds / 3):

@@ -10,6 +10,7 @@ from attrs import frozen
 
 from flowyml.metadata.columns import to_micros
 from flowyml.metadata.database import Database
+from flowyml.metadata.owners import is_living
 
 __all__ = ["LeaseTable"]
 
@@ -24,6 +25,8 @@ ACQUIRE: Final = """
 RENEW: Final = "UPDATE leases SET expires_at = ? WHERE run_id = ? AND owner = ?"
 
 OWNER: Final = "SELECT owner FROM leases WHERE run_id = ? AND expires_at > ?"
+
+ALL: Final = "SELECT run_id, owner, expires_at > ? FROM leases"
 
 RELEASE: Final = "DELETE FROM leases WHERE run_id = ? AND owner = ?"
 
@@ -57,6 +60,14 @@ class LeaseTable:
         """Return who has a run; None where nobody has, or let its lease expire."""
         row = self.database.row(OWNER, (run_id, self._now()))
         return None if row is None else str(row[0])
+
+    def held(self) -> list[str]:
+        """Return the runs that a process works on, also one that was stopped for so long.
+
+        A process that sleeps with its machine does not renew its lease, and goes on afterwards.
+        """
+        rows = self.database.rows(ALL, (self._now(),))
+        return [run_id for run_id, owner, lasts in rows if lasts or is_living(owner)]
 
     def release(self, run_id: str, owner: str) -> bool:
         """Give a run back; False where it is not this owner's."""

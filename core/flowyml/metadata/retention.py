@@ -22,10 +22,9 @@ __all__ = ["Garbage", "Retention"]
 
 # What the ledgers of all stacks need is never collected. A metric that was logged lives on in its
 # tracker; a model that was registered is where it was stored, and so is whatever a third party's
-# hook was given. A process that works on a run holds its lease: one that was killed left its run
-# marked as running, and that is a run like any other. Several runs may have stored one thing at one
-# URI: it stays while one of them needs it. CROSS JOIN fixes the order: from the few that are known
-# into an index, never a scan.
+# hook was given. A run that was killed is marked as running for ever: what counts is whether a
+# process holds it. Several runs may have stored one thing at one URI: it stays while one of them
+# needs it. CROSS JOIN fixes the order: from the few that are known into an index, never a scan.
 COLLECTABLE: Final = """
     WITH RECURSIVE
         needed (id) AS (
@@ -34,8 +33,7 @@ COLLECTABLE: Final = """
                OR (hook NOT IN ('store_artifact', 'log_metrics', 'log_parameters')
                    AND (status = 'done' OR waits_for IS NOT NULL))
             UNION
-            SELECT artifacts.id FROM leases CROSS JOIN artifacts USING (run_id)
-            WHERE expires_at > ?5
+            SELECT artifacts.id FROM json_each(?5) CROSS JOIN artifacts ON run_id = value
             UNION
             SELECT artifacts.id FROM json_each(?1) CROSS JOIN artifacts ON uri = value
             UNION
@@ -85,20 +83,28 @@ class Garbage:
     database: Database
 
     def find(
-        self, retention: Retention, at: datetime, roots: Iterable[str], in_use: Iterable[str]
+        self,
+        retention: Retention,
+        at: datetime,
+        *,
+        roots: Iterable[str],
+        in_use: Iterable[str],
+        held: Iterable[str],
     ) -> array[int]:
         """Return for each URI that may be deleted the id of the newest artifact there.
 
         Args:
             retention: What is kept.
-            at: The time that ages are counted from, and at which leases are looked at.
+            at: The time that ages are counted from.
             roots: URIs of the stores that are cleared.
             in_use: URIs and digests that somebody else than this ledger needs.
+            held: Runs that a process works on.
 
         Returns:
             The oldest first; an array, for there may be a million.
         """
         below = json.dumps([f"{root}/" for root in roots])
         since = to_micros(at - retention.age)
-        values = (json.dumps(list(in_use)), retention.runs, since, below, to_micros(at))
+        used, worked_on = json.dumps(list(in_use)), json.dumps(list(held))
+        values = (used, retention.runs, since, below, worked_on)
         return self.database.numbers(COLLECTABLE, values)

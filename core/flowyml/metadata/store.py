@@ -327,7 +327,8 @@ class MetadataStore:
             roots: URIs of the stores that are cleared.
             in_use: URIs and digests that a registry or a deployer needs besides.
         """
-        return self._garbage.find(retention, self._clock(), roots, in_use)
+        held = self._leases.held()
+        return self._garbage.find(retention, self._clock(), roots=roots, in_use=in_use, held=held)
 
     def artifacts_of(self, ids: Sequence[int]) -> Iterator[ArtifactRecord]:
         """Yield the artifacts with these ids, in this order; few at a time are in memory."""
