@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from tests.pipelines.conftest import WriteFile
@@ -267,6 +267,52 @@ def test_only_chosen_exceptions_are_worth_another_try() -> None:
 
     assert run(typo).status is RunStatus.FAILED
     assert len(tries) == 1
+
+
+class Weights:
+    """Can be read only while the network is there."""
+
+    away: ClassVar[int] = 0
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _arrived, ()
+
+
+def _arrived() -> Weights:
+    if Weights.away:
+        Weights.away -= 1
+        message = "the network is away"
+        raise ConnectionError(message)
+    return Weights()
+
+
+@pytest.mark.filterwarnings("ignore::flowyml.serialization.PickleWarning")
+@pytest.mark.parametrize(("retry", "tries", "attempts"), [(3, 2, 4), (2, 1, 3)])
+def test_a_try_that_cannot_load_its_inputs_is_one_of_them(
+    monkeypatch: pytest.MonkeyPatch, retry: int, tries: int, attempts: int
+) -> None:
+    """What made the first try fail lasts for two more, and the next one is the last or none."""
+    called: list[int] = []
+
+    @step
+    def learn() -> Model:
+        return Model(Weights())
+
+    @step(retry=Retry(retry, on=(ConnectionError,)))
+    def use(learn: Model) -> int:
+        called.append(1)
+        if len(called) == 1:
+            monkeypatch.setattr(Weights, "away", 2)
+            message = "the network is away"
+            raise ConnectionError(message)
+        return len(called)
+
+    result = run(learn, use)
+
+    assert len(called) == tries
+    assert [each.attempts for each in result.steps if each.name == "use"] == [attempts]
+    assert result.success is (tries == 2)
+    assert result.success or "the network is away" in str(result.error)
 
 
 def test_what_was_delivered_in_an_earlier_try_is_not_delivered_again() -> None:

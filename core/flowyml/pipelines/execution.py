@@ -140,6 +140,9 @@ def _live(parts: Sequence[Leaf]) -> object:
 def _tried(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object, bool]:
     """Call the step's function as often as its ``retry`` allows.
 
+    A try for which the inputs cannot be loaded again is one that failed: what kept the step from
+    a store may still last.
+
     Returns:
         What it returned, and whether it delivered anything else.
     """
@@ -147,15 +150,17 @@ def _tried(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object
     while True:
         workplace.metadata.start_step(workplace.run.run_id, node.name)
         try:
+            if failures:
+                supplies = workplace.supplies_again(node, supplies)
             return _called(node, supplies, workplace)
         except StepTimeoutError:
             raise
-        except StepError as failure:
+        except Exception as failure:
             failures += 1
-            if failures > retry.times or not isinstance(failure.__cause__, retry.on):
+            raised = isinstance(failure, StepError)
+            if failures > retry.times or (raised and not isinstance(failure.__cause__, retry.on)):
                 raise
         time.sleep(retry.pause(failures))
-        supplies = workplace.supplies_again(node, supplies)
 
 
 def _called(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object, bool]:
