@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from attrs import define, field
 from tests.routing.routing_samples import STARTED, Workshop, a_run, flaky_components
-from tests.servers.flaky import FlakyDeployer, Outbox
+from tests.servers.flaky import FlakyDeployer, FlakyStore, Outbox
 
 from flowyml.artifacts import Model
 from flowyml.errors import DeliveryError, IntegrityError, NotFoundError
@@ -172,6 +172,51 @@ def test_a_model_whose_bytes_were_altered_is_not_decided_about(
     assert shop.metadata.debts("run-1") == []
     file.write_bytes(content)
     getattr(_lifecycle(shop), verdict)("fraud", "1")
+
+
+def _move_store(shop: Workshop) -> None:
+    """Let the stack have another store, in which lies what was in the first one."""
+    moved = shop.folder / "moved"
+    (shop.folder / "store").rename(moved)
+    shop.components["artifact_store"] = FlakyStore(moved, outbox=shop.folder / "store.jsonl")
+
+
+@pytest.mark.parametrize("verdict", ["approve", "reject"])
+def test_a_model_whose_bytes_were_altered_after_a_move_is_not_decided_about(
+    shop: Workshop, verdict: str
+) -> None:
+    """The folder of its store has another name by now, and its manifest is what it was."""
+    _train(shop)
+    _move_store(shop)
+    (manifest,) = (shop.folder / "moved").rglob("artifact.json")
+    (file,) = [path for path in manifest.parent.iterdir() if path != manifest]
+    content = file.read_bytes()
+    file.write_bytes(bytes([content[0] ^ 1]) + content[1:])
+
+    with pytest.raises(IntegrityError, match="fraud@1 is not what was registered, nothing was dec"):
+        getattr(_lifecycle(shop), verdict)("fraud", "1")
+
+    assert _kinds(shop) == ["registered", "requested"]
+    file.write_bytes(content)
+    _lifecycle(shop).reject("fraud", "1")
+    assert _kinds(shop)[-1] == "rejected"
+
+
+@pytest.mark.parametrize("verdict", ["approve", "reject"])
+def test_a_model_that_no_store_of_the_stack_has_is_not_decided_about(
+    shop: Workshop, verdict: str
+) -> None:
+    """Nobody can read it there, and the message says where it was stored."""
+    _train(shop)
+    shop.components["artifact_store"] = FlakyStore(
+        shop.folder / "empty", outbox=shop.folder / "store.jsonl"
+    )
+
+    with pytest.raises(NotFoundError, match=r"has fraud@1, which was stored at file://.*; nothing"):
+        getattr(_lifecycle(shop), verdict)("fraud", "1")
+
+    assert _kinds(shop) == ["registered", "requested"]
+    assert shop.metadata.debts("run-1") == []
 
 
 def test_a_model_that_was_changed_in_the_registry_is_not_approved(shop: Workshop) -> None:

@@ -22,6 +22,7 @@ from flowyml.routing.deployments import find_model, only_component, verify_store
 from flowyml.routing.ledger import Outcome
 from flowyml.routing.retries import Retries
 from flowyml.routing.serving import served_before, serving
+from flowyml.routing.whereabouts import find_place
 from flowyml.stacks.stack import Stack
 
 __all__ = ["ModelLifecycle"]
@@ -269,12 +270,16 @@ class ModelLifecycle:
 
     def _read(self, model: ModelVersion) -> None:
         """Read all of a model: its manifest does not tell that bytes beside it were altered."""
-        store = self.stack.store_of_uri(model.uri)
-        if store is None:
-            return
+        place = find_place(self.stack, model.uri, model.digest, self.metadata)
+        if place is None:
+            message = (
+                f"no store of the stack {self.stack.name!r} has {model.reference}, which was "
+                f"stored at {model.uri}; nothing was decided. Decide with a stack that has it"
+            )
+            raise NotFoundError(message)
         try:
-            with self.stack.hooks.in_words(f"read {model.uri}", store):
-                source = self.stack.hooks.load_artifact(store, model.uri)
+            with self.stack.hooks.in_words(f"read {place.uri}", place.store):
+                source = self.stack.hooks.load_artifact(place.store, place.uri)
                 for file in source.manifest.files:
                     source.open(file.name).close()
         except IntegrityError as cause:
