@@ -86,6 +86,41 @@ def test_what_others_print_is_kept_out_of_json(command: Ask, site: str, words: s
     assert {"a print", "a library", "a program"} <= set(answer.err.splitlines())
 
 
+BUFFERED = """\
+import ctypes
+import sys
+
+from flowyml import Pipeline, step
+
+
+@step
+def one() -> int:
+    sys.__stdout__.write("a buffer\\n")
+    ctypes.CDLL(None).printf(b"a buffer of C\\n")
+    return 1
+
+
+pipeline = Pipeline("buffered").add_step(one)
+"""
+
+
+def test_what_waits_in_a_buffer_is_kept_out_of_json(project: Path) -> None:
+    """Into a pipe, Python and C write only when their buffers are full, or at the very end."""
+    (project / "pipeline.py").write_text(BUFFERED)
+    environment = {**os.environ, "PYTHONUNBUFFERED": ""}
+    ended = subprocess.run(
+        [sys.executable, "-c", START, "run", "pipeline.py", "-o", "json"],
+        capture_output=True,
+        cwd=project,
+        env=environment,
+        text=True,
+        check=True,
+    )
+
+    assert [run["status"] for run in json.loads(ended.stdout)] == ["done"]
+    assert {"a buffer", "a buffer of C"} <= set(ended.stderr.splitlines())
+
+
 def test_the_schema_is_json_whatever_a_plugin_prints(command: Ask, site: str) -> None:
     """It is for editors, which read all of it."""
     answer = command("stack", "schema", PYTHONPATH=site)

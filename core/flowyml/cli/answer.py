@@ -49,7 +49,18 @@ def _own_descriptor(block: ExitStack) -> TextIO | None:
     block.callback(_close, answer)
     os.dup2(errors, number)
     block.callback(os.dup2, answer.fileno(), number)
+    block.callback(_flush, usual)
     return answer
+
+
+def _flush(usual: TextIO) -> None:
+    """Write what waits in a buffer while its descriptor leads to the standard error stream."""
+    with suppress(OSError):
+        usual.flush()
+    with suppress(ImportError, OSError, AttributeError, TypeError):  # there is no such C library
+        from ctypes import CDLL  # most commands print no JSON
+
+        CDLL(None).fflush(None)
 
 
 def _close(answer: TextIO) -> None:
