@@ -148,7 +148,11 @@ class ExtensionContract(ComponentContract):
         """And so is an empty one, and many at once."""
         files = {"big": bytes(range(256)) * 40_000, "none": b"", "one": b"1"}
         stored = new_hooks().store_artifact(STORE, a_request(files=files), context)
-        assert contents(new_hooks().load_artifact(STORE, stored.uri)) == files
+        found = contents(new_hooks().load_artifact(STORE, stored.uri))
+        # Where `CI` is set, pytest would spend ten seconds on a line for each byte that differs.
+        damaged = [name for name, content in files.items() if found.get(name) != content]
+        assert not damaged
+        assert found.keys() == files.keys()
 
     def test_a_changed_byte_is_found(
         self, new_hooks: NewHooks, context: DeliveryContext, store_path: Path
