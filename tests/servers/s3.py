@@ -44,7 +44,7 @@ def start_seaweedfs(folder: Path) -> ServerProcess:
         url=f"http://127.0.0.1:{ports['s3.port']}",
         ready="/healthz",
         folder=folder,
-        environment={**CREDENTIALS, "GOMEMLIMIT": "256MiB"},
+        environment=CREDENTIALS,
     )
 
 
