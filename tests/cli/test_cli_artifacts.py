@@ -141,7 +141,7 @@ def test_an_artifact_that_does_not_exist(flowyml: Ask) -> None:
     answer = flowyml("artifact", "show", "modle")
 
     assert answer.code == 2
-    assert "did you mean model" in answer.err
+    assert "did you mean 'model'" in answer.err
 
 
 @pytest.mark.parametrize("arguments", [["verify"], ["verify", "model", "--all"]])

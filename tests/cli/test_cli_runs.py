@@ -175,7 +175,7 @@ def test_what_is_owed_is_shown_with_the_way_to_pay(flowyml: Ask) -> None:
     ("run", "says"),
     [
         ("2026112", "is ambiguous"),
-        ("20261125-secnod", "did you mean 20261125-second"),
+        ("20261125-secnod", "did you mean '20261125-second'"),
         ("nothing", "`flowyml runs list` shows the newest"),
     ],
 )

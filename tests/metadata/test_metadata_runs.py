@@ -133,7 +133,7 @@ def test_a_prefix_of_several_ids_lists_them(store: MetadataStore) -> None:
 @pytest.mark.parametrize(
     ("reference", "says"),
     [
-        ("20261124-bbb", "did you mean 20261124-abb"),
+        ("20261124-bbb", "did you mean '20261124-abb'"),
         ("zzz", "no run 'zzz' in .*`flowyml runs list` shows the newest"),
         ("", "no run ''"),
     ],
@@ -158,7 +158,7 @@ def test_the_status_of_a_run_is_set_by_its_whole_id(store: MetadataStore) -> Non
     """What changes a run does not guess which one is meant."""
     store.add_run(a_run("abc"))
 
-    with pytest.raises(NotFoundError, match=r"no run 'ab'.*did you mean abc"):
+    with pytest.raises(NotFoundError, match=r"no run 'ab'.*did you mean 'abc'"):
         store.set_run_status("ab", RunStatus.DONE)
 
     assert store.run("abc").status is RunStatus.RUNNING

@@ -104,7 +104,7 @@ TEXTS = {
     "placeholder": (
         "plugins: { artifact_routing: { default: { path: '{run}' } } }",
         "1:49",
-        "did you mean {run_id}",
+        "did you mean 'run_id'",
     ),
     "way out": (
         "plugins: { artifact_routing: { default: { path: '../x' } } }",

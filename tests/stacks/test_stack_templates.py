@@ -124,7 +124,7 @@ def test_different_values_never_become_the_same_segment(one: str, other: str) ->
         ("../{name}", "leads out of the store"),
         ("models/./{name}", "leads out of the store"),
         ("models/.. /{name}", "leads out of the store"),
-        ("{nmae}", "did you mean {name}"),
+        ("{nmae}", "did you mean 'name'"),
         ("{name.__class__}", "unknown placeholder"),
         ("{name[0]}", "unknown placeholder"),
         ("{name!r}", "unknown placeholder"),

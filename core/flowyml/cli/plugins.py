@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +12,7 @@ from flowyml.cli.fields import FIELDS, described_fields
 from flowyml.cli.options import Output, output_format
 from flowyml.cli.program import Commands
 from flowyml.cli.screen import facts, line, listing, none_of, table
+from flowyml.spelling import meant
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -225,15 +225,12 @@ def _refuse_unknown(name: str, known: list[str]) -> None:
     from flowyml.errors import NotFoundError
     from flowyml.plugins.discovery import INSTALL
 
-    message = f"no plugin {name!r} is installed; "
-    close = difflib.get_close_matches(name, known, n=1)
     if extra := next((types[name] for types in INSTALL.values() if name in types), None):
-        hint = f"install it with `pip install 'flowyml[{extra}]'`"
-    elif close:
-        hint = f"did you mean {close[0]!r}?"
+        advice = f"install it with `pip install 'flowyml[{extra}]'`"
     else:
-        hint = "`flowyml plugin list` shows those that are"
-    raise NotFoundError(message + hint)
+        advice = meant(name, known) or "`flowyml plugin list` shows those that are"
+    message = f"no plugin {name!r} is installed; {advice}"
+    raise NotFoundError(message)
 
 
 def _details(role: str, name: str) -> dict[str, Any]:

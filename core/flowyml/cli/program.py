@@ -17,6 +17,7 @@ from flowyml.cli.options import ProjectCommand
 from flowyml.cli.screen import complain, silence
 from flowyml.errors import FlowyMLError
 from flowyml.pipelines.notices import plain_warnings
+from flowyml.spelling import meant
 from flowyml.stacks.text import check_is_text
 
 __all__ = ["COMMANDS", "Commands", "program", "run"]
@@ -48,11 +49,8 @@ class Commands(click.Group):
         """Find the command, or say which ones come close."""
         known = self.list_commands(ctx)
         if not args[0].startswith("-") and args[0] not in known:
-            import difflib
-
-            close = difflib.get_close_matches(args[0], known, n=1)
-            meant = f"did you mean {close[0]!r}?" if close else f"there are {', '.join(known)}"
-            ctx.fail(f"no command {args[0]!r}; {meant}")
+            advice = meant(args[0], known) or f"there are {', '.join(known)}"
+            ctx.fail(f"no command {args[0]!r}; {advice}")
         return super().resolve_command(ctx, args)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import string
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from flowyml.errors import NotFoundError
 from flowyml.metadata.artifacts import ArtifactTable
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.runs import AFTER_ANY, CANDIDATES, RECENT, RunTable
+from flowyml.spelling import hint
 
 __all__ = ["RUN", "References", "parted"]
 
@@ -174,17 +174,15 @@ class References:
         known = {artifact.name for artifact in recent}
         known |= {f"{artifact.run_id}/{artifact.output}" for artifact in recent}
         known |= {f"{artifact.step}.{artifact.output}" for artifact in recent}
-        close = difflib.get_close_matches(reference.removeprefix(RUN), sorted(known), n=3)
-        meant = f"did you mean {' or '.join(close)}? " if close else ""
+        meant = hint(reference.removeprefix(RUN), sorted(known), most=3)
         missing = f"no artifact {reference!r} in {path}"
         if run_id:
             missing = f"the run {run_id!r} stored no output {place!r} in {path}"
         elif step := self._step_of(reference):
             missing += f", where the {PLACES} newest runs with a step {step!r} were looked through"
         return (
-            f"{missing}; {meant}an artifact is named by its id, its URI, "
-            "RUN/output, its name, step.output or its digest, and `flowyml artifact list` shows "
-            "the newest"
+            f"{missing}{meant} (an artifact is named by its id, its URI, RUN/output, its name, "
+            "step.output or its digest; `flowyml artifact list` shows the newest)"
         )
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -15,6 +14,7 @@ from flowyml.metadata.database import Database, Row
 from flowyml.metadata.rows import RunRecord
 from flowyml.metadata.selection import Selection
 from flowyml.records import RunStatus
+from flowyml.spelling import hint
 
 __all__ = ["AFTER_ANY", "RunTable"]
 
@@ -144,11 +144,10 @@ class RunTable:
         recent = [run.run_id for run in self.newest(None, None, RECENT)]
         if not recent:
             return f"no run {reference!r} in {self.database.path}: it has none; try `flowyml run`"
-        close = difflib.get_close_matches(reference, recent, n=3)
-        meant = f"did you mean {' or '.join(close)}? " if close else ""
+        meant = hint(reference, recent, most=3)
         return (
-            f"no run {reference!r} in {self.database.path}; {meant}"
-            "`flowyml runs list` shows the newest"
+            f"no run {reference!r} in {self.database.path}{meant} "
+            "(`flowyml runs list` shows the newest)"
         )
 
 

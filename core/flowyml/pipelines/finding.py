@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 from flowyml.errors import PipelineError
 from flowyml.pipelines.loading import Loaded, load_file, load_module, running_in_place
 from flowyml.pipelines.pipeline import Pipeline
+from flowyml.spelling import hint
 from flowyml.stacks.configuration import Configuration
 from flowyml.stacks.project import Project
 
@@ -144,9 +144,7 @@ def _attribute(loaded: Loaded, attribute: str, base: str) -> Pipeline:
             "`if __name__ == '__main__':`"
         )
     else:
-        close = difflib.get_close_matches(attribute, known, n=1)
-        meant = f"; did you mean {close[0]!r}?" if close else ""
-        message = f"there is no {attribute!r} in {base}{meant}"
+        message = f"there is no {attribute!r} in {base}{hint(attribute, known)}"
     message += f" (its pipelines: {', '.join(known) or 'none'})"
     raise PipelineError(message)
 
@@ -260,10 +258,8 @@ def _unknown(
     name: str, table: Mapping[str, str], texts: Iterable[tuple[Path, str]], project: Project
 ) -> str:
     known = [*table, *(found for _, text in texts for found in _NAMED.findall(text))]
-    close = difflib.get_close_matches(name, known, n=1)
-    meant = f"; did you mean {close[0]!r}?" if close else ""
     listed = ", ".join(dict.fromkeys(known)) or "none"
     return (
         f"nothing is called {name!r}: no file, no module, no entry of `pipelines:` and no pipeline "
-        f"in {project.folder} or the folders in it{meant} (pipelines there: {listed})"
+        f"in {project.folder} or the folders in it{hint(name, known)} (pipelines there: {listed})"
     )

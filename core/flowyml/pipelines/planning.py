@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +15,7 @@ from flowyml.records import CONTEXT
 from flowyml.routing.containers import child_name
 from flowyml.routing.plan import DeclaredOutput, Plan, make_plan
 from flowyml.routing.router import Router
+from flowyml.spelling import hint
 from flowyml.stacks.active import current_stack
 from flowyml.stacks.stack import Stack
 
@@ -72,10 +72,8 @@ def check_parameters(pipeline: Pipeline, graph: Graph, given: Mapping[str, Any])
             steps = (node.step for node in graph.nodes.values())
             takable = {parameter.name for step in steps for parameter in step.parameters}
             known = sorted((takable | pipeline.context.keys()) - graph.producers.keys())
-            close = difflib.get_close_matches(name, known, n=1)
-            meant = f"; did you mean {close[0]!r}?" if close else ""
             message = (
-                f"no step of {pipeline.name!r} takes the parameter {name!r}{meant} "
+                f"no step of {pipeline.name!r} takes the parameter {name!r}{hint(name, known)} "
                 f"(parameters: {', '.join(known) or 'none'})"
             )
             raise PipelineError(message)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 
@@ -13,6 +12,7 @@ from flowyml.pipelines.annotations import artifact_types, can_accept, spelled
 from flowyml.pipelines.graph import AnyStep, Graph, Input, Node, in_order
 from flowyml.pipelines.step import Output, Parameter
 from flowyml.records import CONTEXT
+from flowyml.spelling import meant
 
 __all__ = ["wire"]
 
@@ -245,5 +245,5 @@ class _Wiring:
 
     def _meant(self, name: str) -> str:
         known = [*self.producers, *self.context]
-        close = difflib.get_close_matches(name, known, n=1)
-        return f" (did you mean {close[0]!r}?)" if close and close[0] != name else ""
+        question = meant(name, known)
+        return f" ({question})" if question else ""

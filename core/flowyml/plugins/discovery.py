@@ -7,7 +7,6 @@ that names the plugin, its distribution and its version.
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import warnings
@@ -23,6 +22,7 @@ from flowyml._version import __version__
 from flowyml.errors import PluginError
 from flowyml.plugins.api import API_VERSION, fits
 from flowyml.plugins.roles import BUILTIN_ROLES, Role
+from flowyml.spelling import hint
 
 if TYPE_CHECKING:
     from flowyml.plugins.components import Component
@@ -164,8 +164,8 @@ class Catalog:
             return f"{message}: install it with `pip install 'flowyml[{extra}]'`"
         if roles := self._roles_with(type_):
             message += f", which is a type of {' and '.join(roles)}"
-        elif close := difflib.get_close_matches(type_.lower(), [*known, *extras], n=1):
-            message += f"; did you mean {close[0]!r}?"
+        else:
+            message += hint(type_, [*known, *extras])
         return f"{message} (installed: {', '.join(known) or 'none'})"
 
     def extra_of(self, role: str, type_: str) -> str | None:

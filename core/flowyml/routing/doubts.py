@@ -15,7 +15,7 @@ from flowyml.routing.expectations import expected_outputs
 from flowyml.routing.planned import DeclaredOutput, PlannedOutput, PlanProblem
 from flowyml.routing.router import STORE, PlannedDelivery
 from flowyml.serialization.catalog import class_names
-from flowyml.stacks.spelling import meant
+from flowyml.spelling import meant
 from flowyml.stacks.stack import Stack
 
 __all__ = ["Doubts", "misspelt_rules"]

@@ -6,7 +6,6 @@ move their classes between submodules. It is looked up along the MRO, the most s
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Iterator, Mapping
 from functools import cache, lru_cache
 from importlib import import_module
@@ -18,6 +17,7 @@ from flowyml.errors import PluginError, SerializationError
 from flowyml.serialization.contract import Serializer
 from flowyml.serialization.providers import Provider, provider_for, providers
 from flowyml.serialization.tagged import holds_class
+from flowyml.spelling import hint
 
 __all__ = [
     "Offer",
@@ -180,10 +180,9 @@ def by_format(cls: type, format_: str) -> Serializer:
         return formats[wanted]
     if broken:  # whose format has which name is not known
         raise broken[-1]
-    close = difflib.get_close_matches(format_, formats, n=1)
     message = (
         f"there is no format {format_!r} for a {cls.__module__}.{cls.__qualname__}"
-        f"{f'; did you mean {close[0]!r}?' if close else ''} "
+        f"{hint(format_, formats)} "
         f"(there are: {', '.join(sorted(formats))})"
     )
     raise SerializationError(message)

@@ -16,12 +16,12 @@ from flowyml.plugins.components import Component
 from flowyml.plugins.discovery import Catalog
 from flowyml.plugins.roles import BUILTIN_ROLES, Role
 from flowyml.serialization.catalog import format_names, provided_formats
+from flowyml.spelling import meant
 from flowyml.stacks.hooks import Hooks
 from flowyml.stacks.nodes import Entry, ListNode, MappingNode, Node, ScalarNode
 from flowyml.stacks.rules import Rule
 from flowyml.stacks.seats import Member, seat_members
 from flowyml.stacks.secrecy import component_secrets, redact, said
-from flowyml.stacks.spelling import meant
 from flowyml.stacks.stack import STORE, STORES, Stack, store_names, unknown_store
 from flowyml.stacks.structuring import Structurer
 

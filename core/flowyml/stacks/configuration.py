@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Final, TypeVar
 from attrs import define, field
 
 from flowyml.errors import ConfigurationError, Location, Problem
+from flowyml.spelling import meant
 from flowyml.stacks.glance import Glance, glance
 from flowyml.stacks.nodes import MappingNode, Node, describe
 from flowyml.stacks.project import Project
-from flowyml.stacks.spelling import meant
 from flowyml.stacks.text import read_text, shown_path
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ from flowyml.plugins.discovery import Provider
 from flowyml.plugins.hookspecs import Faults, Lifecycle
 from flowyml.plugins.markers import PROJECT
 from flowyml.plugins.roles import Role
+from flowyml.spelling import hint
 from flowyml.stacks.secrecy import component_secrets
-from flowyml.stacks.spelling import meant
 
 __all__ = ["Member", "Seat", "seat_members"]
 
@@ -105,9 +105,8 @@ def _fault(manager: pluggy.PluginManager, seat: Seat, cause: pluggy.PluginValida
     if not unknown:
         return f"has a hook that does not fit: {' '.join(str(cause).split())}"
     known = [name for name, caller in vars(manager.hook).items() if caller.has_spec()]
-    question = meant(unknown[0], known)
-    hint = f"; {question}" if question else ""
-    return f"implements the hook {unknown[0]!r}, which no role of the stack has{hint}"
+    meant = hint(unknown[0], known)
+    return f"implements the hook {unknown[0]!r}, which no role of the stack has{meant}"
 
 
 def _told(member: Member) -> str:

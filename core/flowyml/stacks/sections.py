@@ -9,8 +9,8 @@ from typing import Final
 import attrs
 
 from flowyml.errors import ConfigurationError, Location, Problem
+from flowyml.spelling import meant
 from flowyml.stacks.nodes import Entry, MappingNode, ScalarNode, plain_value
-from flowyml.stacks.spelling import meant
 
 __all__ = ["PLUGINS_STACK", "builtin_node", "stack_names", "stack_nodes"]
 

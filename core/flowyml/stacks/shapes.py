@@ -24,9 +24,9 @@ from cattrs import (
 )
 from cattrs.gen import make_dict_structure_fn
 
+from flowyml.spelling import meant
 from flowyml.stacks.interpolation import Interpolated
 from flowyml.stacks.nodes import describe, plain_value
-from flowyml.stacks.spelling import meant
 from flowyml.stacks.templates import PathTemplate
 
 __all__ = ["LISTS", "MAPPINGS", "UNFIT", "WrongValueError", "make_converter"]

@@ -10,9 +10,9 @@ from attrs import evolve, field, frozen
 from flowyml.errors import ConfigurationError, Location
 from flowyml.plugins.components import ArtifactStore, Component
 from flowyml.plugins.roles import Role
+from flowyml.spelling import hint
 from flowyml.stacks.hooks import Hooks
 from flowyml.stacks.rules import Rule
-from flowyml.stacks.spelling import meant
 
 __all__ = ["STORE", "STORES", "Stack", "store_names", "unknown_store"]
 
@@ -120,6 +120,5 @@ def store_names(types: Mapping[str, str]) -> Mapping[str, str]:
 def unknown_store(stack: str, name: str, types: Mapping[str, str]) -> str:
     """Say that a stack has no store of a name, and which ones it has."""
     known = store_names(types)
-    question = meant(name, known)
-    hint = f"; {question}" if question else ""
-    return f"the stack {stack!r} has no store {name!r}{hint} (its stores: {', '.join(known)})"
+    meant = hint(name, known)
+    return f"the stack {stack!r} has no store {name!r}{meant} (its stores: {', '.join(known)})"

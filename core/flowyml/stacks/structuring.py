@@ -16,11 +16,11 @@ from cattrs import (
 )
 
 from flowyml.errors import FlowyMLError, Location, Problem
+from flowyml.spelling import meant
 from flowyml.stacks.interpolation import resolve
 from flowyml.stacks.nodes import ListNode, MappingNode, Node, ScalarNode
 from flowyml.stacks.secrecy import said
 from flowyml.stacks.shapes import UNFIT, WrongValueError, make_converter
-from flowyml.stacks.spelling import meant
 
 __all__ = ["Structurer"]
 

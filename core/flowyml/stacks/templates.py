@@ -7,13 +7,14 @@ two different values never become the same segment.
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import re
 from collections.abc import Mapping
 from typing import Final
 
 from attrs import field, frozen
+
+from flowyml.spelling import hint
 
 __all__ = ["PLACEHOLDERS", "PathTemplate", "safe_segment"]
 
@@ -124,7 +125,6 @@ def _check_segment(segment: str, text: str) -> None:
 
 
 def _unknown(name: str, text: str) -> str:
-    close = difflib.get_close_matches(name, PLACEHOLDERS, n=1)
-    meant = f"; did you mean {{{close[0]}}}?" if close else ""
     known = " ".join(f"{{{placeholder}}}" for placeholder in PLACEHOLDERS)
-    return f"the path {text!r} has the unknown placeholder {{{name}}}{meant} (known: {known})"
+    unknown = f"the path {text!r} has the unknown placeholder {{{name}}}"
+    return f"{unknown}{hint(name, PLACEHOLDERS)} (known: {known})"
