@@ -26,7 +26,7 @@ pytestmark = [
     pytest.mark.filterwarnings(
         "ignore::flowyml.stacks.hooks.LifecycleWarning", "ignore:.*type hint:UserWarning"
     ),
-    # MLflow and its server are imported, and deliveries to a server that is down tried again.
+    # MLflow and its server are imported.
     pytest.mark.timeout(300),
 ]
 
@@ -92,6 +92,12 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         file = getattr(sys.modules[name], "__file__", None)
         if file and Path(file).is_relative_to(tmp_path):
             del sys.modules[name]
+
+
+@pytest.fixture
+def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Try again at once what failed; the pauses themselves are random seconds."""
+    monkeypatch.setattr("tenacity.wait_random_exponential.__call__", lambda *_: 0.01)
 
 
 def run(folder: Path, uri: str) -> RunResult:
@@ -166,6 +172,7 @@ def test_mlflow_loads_the_registered_model_by_its_name(
     assert loaded.predict([[0.0], [3.0]]).tolist() == [0, 1]
 
 
+@pytest.mark.usefixtures("_short_pauses")
 def test_a_tracker_that_is_down_is_paid_on_resume(
     mlflow_server: ServerProcess, folder: Path
 ) -> None:
