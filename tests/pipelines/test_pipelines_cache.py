@@ -215,3 +215,64 @@ def test_a_step_declines_what_its_stack_asks_for(run: Run, write_file: WriteFile
     run()
 
     assert calls() == 2
+
+
+PICKLED = """
+    import flowyml
+    from flowyml import Metrics, Model, Pipeline, step
+
+    class Net:
+        def __init__(self):
+            self.kind = "kind"  # pickled once, and twice when it was pickled before
+
+    @step(cache=True, outputs=["models"])
+    def train() -> list[Model]:
+        return [Model(Net(), name="net", metadata={"seed": 1})]
+
+    @step(cache=True, outputs=["score"])
+    def evaluate(models: list[Model]) -> Metrics:
+        return Metrics({"kinds": len({model.data.kind for model in models})})
+
+    pipeline = Pipeline("pickled").add_step(train).add_step(evaluate)
+"""
+
+
+@pytest.mark.filterwarnings("ignore::flowyml.serialization.contract.PickleWarning")
+def test_what_is_recalled_is_stored_as_it_was(run: Run, write_file: WriteFile) -> None:
+    """The same bytes and facts, made by the new run; what takes it has nothing new to do."""
+    write_file("flow.py", PICKLED)
+    first, second, third = run(), run(), run()
+
+    def kept(result: RunResult) -> dict[str, tuple[object, ...]]:
+        facts = ("serializer", "name", "version", "metadata", "properties")
+        return {
+            each.output: (each.digest, each.type, *map(each.manifest.get, facts))
+            for each in result.artifacts
+        }
+
+    assert kept(first) == kept(second) == kept(third)
+    assert [each.cached_from for each in third.steps] == [first.run_id] * 2
+    made = third.artifacts[0].manifest["producer"]
+    assert made["run_id"] == third.run_id
+    assert third.outputs["models"][0].data.kind == "kind"
+
+
+@pytest.mark.filterwarnings("ignore::flowyml.serialization.contract.PickleWarning")
+def test_a_recalled_result_gets_the_format_that_its_rule_says_by_now(
+    run: Run, write_file: WriteFile
+) -> None:
+    """A rule that was written since holds for what is stored since."""
+    write_file("flow.py", PICKLED)
+    write_file("flowyml.yaml", "stacks: { one: {} }")
+    first = run()
+    write_file(
+        "flowyml.yaml", "stacks: { one: { artifact_routing: { Model: { format: pickle } } } }"
+    )
+    second = run()
+
+    assert second.steps[0].cached_from == first.run_id
+    formats = [
+        next(each.manifest["serializer"] for each in result.artifacts if each.type == "Model")
+        for result in (first, second)
+    ]
+    assert formats == ["cloudpickle", "pickle"]

@@ -51,6 +51,26 @@ class BucketTraffic(BucketLine):
         straight.delete_artifact(first.uri)
         assert contents(straight.load_artifact(second.uri)) == files
 
+    def test_an_artifact_that_is_stored_once_more_is_not_sent(
+        self,
+        store: BucketStore,
+        straight: BucketStore,
+        proxy: Proxy,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """The server copies what lies there, and nobody writes it anew."""
+        first = store.folders().store(a_request("run-1/model", files), key="key-1")
+        size = sum(map(len, files.values()))
+        before = proxy.sent
+
+        again = attrs.evolve(a_request("run-2/model", {}), copy_of=first)
+        second = store.folders().store(again, key="key-2")
+
+        assert proxy.sent - before < size / FRACTION
+        assert second.digest == first.digest
+        straight.delete_artifact(first.uri)
+        assert contents(straight.load_artifact(second.uri)) == files
+
     def test_an_object_that_was_replaced_is_not_copied(
         self, straight: BucketStore, backend: BucketBackend, files: Mapping[str, bytes]
     ) -> None:

@@ -21,7 +21,8 @@ from tests.storage.storage_samples import (
     writing,
 )
 
-from flowyml.errors import DeliveryError, NotFoundError, SerializationError
+from flowyml.errors import DeliveryError, IntegrityError, NotFoundError, SerializationError
+from flowyml.records import StoredArtifact
 from flowyml.storage.buckets import Bucket
 from flowyml.storage.files import FileSink, StoreRequest
 from flowyml.storage.folders import ArtifactFolders
@@ -497,6 +498,60 @@ class TestCopies:
         request = attrs.evolve(a_request(), find_copy=lambda _digest: hint)
 
         assert contents(folders.load(folders.store(request, key="k").uri)) == FILES
+
+    def test_files_are_stored_once_more_as_they_lie(self, folders: ArtifactFolders) -> None:
+        """A copy has the digest of what it copies, and nobody writes it anew."""
+        first = put(folders)
+
+        second = folders.store(_copy_of(first), key="key-2")
+        folders.delete(first.uri)
+
+        assert second.digest == first.digest
+        assert contents(folders.load(second.uri)) == FILES
+
+    def test_a_copy_of_what_replaced_others_is_whole(self, folders: ArtifactFolders) -> None:
+        """Its files lie in a generation of their own."""
+        put(folders)
+        first = put(folders, files=OTHER, key="key-2", overwrite=True)
+
+        second = folders.store(_copy_of(first), key="key-3")
+
+        assert contents(folders.load(second.uri)) == OTHER
+
+    def test_no_damaged_byte_is_copied_unnoticed(
+        self, folders: ArtifactFolders, door: BackDoor
+    ) -> None:
+        """What lies there is not what was stored: the copy is refused."""
+        first = put(folders)
+        door.write("run-1/model/model.pkl", b"forgery" * 100)
+
+        with pytest.raises(IntegrityError, match=r"model.pkl"):
+            folders.store(_copy_of(first), key="key-2")
+
+    @pytest.mark.parametrize("uri", ["file:///elsewhere/x", "run-1/missing", "run-1/model"])
+    def test_what_the_store_cannot_copy_is_written(
+        self, folders: ArtifactFolders, uri: str
+    ) -> None:
+        """An artifact of another store, none at all, or one that was replaced meanwhile."""
+        stored = put(folders)
+        replaced = put(folders, files=OTHER, key="key-2", overwrite=True)
+        wanted = attrs.evolve(stored, uri=uri if ":" in uri else f"{folders.uri}/{uri}")
+        request = attrs.evolve(a_request("run-2/model"), copy_of=wanted)
+
+        copy = folders.store(request, key="key-3")
+
+        assert copy.digest == stored.digest != replaced.digest
+        assert contents(folders.load(copy.uri)) == FILES
+
+
+def _copy_of(stored: StoredArtifact) -> StoreRequest:
+    """Return the request for a copy, whose files nobody can write."""
+    return attrs.evolve(a_request("run-2/model"), copy_of=stored, write=_refuse_to_write)
+
+
+def _refuse_to_write(sink: FileSink) -> None:
+    message = f"nothing is to be written to {sink}"
+    raise AssertionError(message)
 
 
 def test_every_flavour_is_a_bucket(folders: ArtifactFolders) -> None:

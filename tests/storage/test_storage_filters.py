@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import gzip
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO, cast
 
+import attrs
 import pytest
 from tests.storage.storage_samples import FILES, BackDoor, a_request, contents
 
@@ -67,6 +69,46 @@ def test_a_filter_changes_what_lies_in_the_store(folders: ArtifactFolders, door:
         content = door.read(f"run-1/model/{file.name}")
         assert gzip.decompress(content) == FILES[file.name]
         assert len(content) == file.size
+
+
+def _salted() -> StreamFilter:
+    """A filter that makes other bytes of the same value each time, as encryption does."""
+
+    def encode(stream: BinaryIO) -> BinaryIO:
+        by = next(salts)
+        stream.write(bytes([by]))
+        return cast("BinaryIO", Shifted(stream, by))
+
+    salts = itertools.count(1)
+    return StreamFilter("salted", encode)
+
+
+def test_a_copy_is_what_lies_in_the_store(folders: ArtifactFolders) -> None:
+    """Through the same filters its files would become other bytes; they are not sent through."""
+    salted = _salted()
+    first = _put(folders, salted)
+    request = attrs.evolve(a_request("run-2/model", filters=[salted]), copy_of=first)
+
+    second = folders.store(request, key="k-2")
+
+    source = unfiltered(folders.load(second.uri), "salted", _without_salt)
+    assert second.digest == first.digest
+    assert contents(source) == FILES
+
+
+def _without_salt(stream: BinaryIO) -> BinaryIO:
+    return shifting_back(stream.read(1)[0])(stream)
+
+
+def test_a_copy_goes_through_filters_that_are_new(folders: ArtifactFolders) -> None:
+    """An encryption that was not there yet when the artifact was stored is around its copy."""
+    first = _put(folders)
+    request = attrs.evolve(a_request("run-2/model", filters=[GZIP]), copy_of=first)
+
+    second = folders.store(request, key="k-2")
+
+    assert second.manifest.filters == ("gzip",)
+    assert contents(unfiltered(folders.load(second.uri), "gzip", gunzip)) == FILES
 
 
 def test_without_the_extension_nothing_is_read(folders: ArtifactFolders) -> None:

@@ -12,7 +12,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from attrs import frozen
+from attrs import field, frozen
 
 from flowyml.errors import FlowyMLError, SerializationError
 from flowyml.metadata.rows import ArtifactRecord, ResultRecord
@@ -35,6 +35,7 @@ class Recalled:
         key: What its result will be kept under; None where it cannot be.
         parts: What the result depends on, by what people call it.
         values: The outputs of the earlier result, where it is used.
+        artifacts: What they were stored as, by output.
         run_id: The run that it is from.
     """
 
@@ -42,6 +43,7 @@ class Recalled:
     key: str | None = None
     parts: Mapping[str, str] | None = None
     values: tuple[object, ...] | None = None
+    artifacts: Mapping[str, ArtifactRecord] = field(factory=dict)
     run_id: str | None = None
 
 
@@ -64,12 +66,14 @@ def recall(node: Node, supplies: Supplies, workplace: Workplace) -> Recalled:
     if found is None:
         return Recalled(_why(node, parts, workplace), key, parts)
     try:
-        values = _values(node, found, workplace)
+        artifacts = _artifacts(node, found, workplace)
+        reader = Reader(workplace.stack, workplace.metadata)
+        values = tuple(reader.output(name, artifacts) for name in node.step.output_names)
     except FlowyMLError as error:
         note = f"not cached: the result of run {found.run_id} cannot be read: {error}"
         return Recalled(note, key, parts)
     note = f"cached: code, inputs and context values are those of run {found.run_id}"
-    return Recalled(note, key, parts, values, found.run_id)
+    return Recalled(note, key, parts, values, artifacts, found.run_id)
 
 
 def remember(node: Node, recalled: Recalled, workplace: Workplace, *, delivered: bool) -> str:
@@ -147,11 +151,13 @@ def _why(node: Node, parts: Mapping[str, str], workplace: Workplace) -> str:
     return f"not cached: changed since run {last.run_id}: {what}"
 
 
-def _values(node: Node, found: ResultRecord, workplace: Workplace) -> tuple[object, ...]:
-    """Load the outputs of an earlier result.
+def _artifacts(
+    node: Node, found: ResultRecord, workplace: Workplace
+) -> Mapping[str, ArtifactRecord]:
+    """Return what the outputs of an earlier result were stored as.
 
     Raises:
-        FlowyMLError: They are not there any more, or in a format that is written differently now.
+        SerializationError: They have a format that is written differently now.
     """
     artifacts = {
         record.output: record
@@ -159,8 +165,7 @@ def _values(node: Node, found: ResultRecord, workplace: Workplace) -> tuple[obje
     }
     for record in artifacts.values():
         _check_format(record)
-    reader = Reader(workplace.stack, workplace.metadata)
-    return tuple(reader.output(name, artifacts) for name in node.step.output_names)
+    return artifacts
 
 
 def _check_format(record: ArtifactRecord) -> None:

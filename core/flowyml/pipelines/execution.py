@@ -7,11 +7,14 @@ process makes itself a workplace from the task alone.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
+
+import attrs
 
 from flowyml.artifacts import Artifact
 from flowyml.errors import DeliveryError, FlowyMLError, StepError
+from flowyml.metadata.rows import ArtifactRecord
 from flowyml.pipelines.cache import recall, remember, wants_cache
 from flowyml.pipelines.calling import call
 from flowyml.pipelines.failures import StepTimeoutError, of_step, step_failure, trimmed
@@ -71,14 +74,15 @@ def _work(node: Node, workplace: Workplace) -> StepStatus:
     supplies = workplace.supplies(node)
     if not wants_cache(node, workplace):
         returned, _ = _tried(node, supplies, workplace)
-        return _deliver(node, _outputs(node, returned), supplies, workplace)
+        return _deliver(node, _parts(node, _outputs(node, returned)), supplies, workplace)
     recalled = recall(node, supplies, workplace)
     if recalled.values is not None:
-        status = _deliver(node, recalled.values, supplies, workplace)
+        parts = _parts(node, recalled.values, recalled.artifacts)
+        status = _deliver(node, parts, supplies, workplace)
         _note(node, status, recalled.note, workplace, cached_from=recalled.run_id)
         return status
     returned, delivered = _tried(node, supplies, workplace)
-    status = _deliver(node, _outputs(node, returned), supplies, workplace)
+    status = _deliver(node, _parts(node, _outputs(node, returned)), supplies, workplace)
     if status in KEPT:
         note = remember(node, recalled, workplace, delivered=delivered)
         _note(node, status, note, workplace)
@@ -97,15 +101,26 @@ def _note(
     )
 
 
-def _deliver(
-    node: Node, values: Sequence[object], supplies: Supplies, workplace: Workplace
-) -> StepStatus:
-    """Deliver the outputs of a step and hand them on to the steps that take them."""
-    leaves = {
+def _parts(
+    node: Node, values: Sequence[object], recalled: Mapping[str, ArtifactRecord] | None = None
+) -> dict[str, list[Leaf]]:
+    """Take apart what a step returned, by output; each knows what is recalled of it."""
+    known = recalled or {}
+    taken = {
         output.name: take_apart(value, output.annotation, step=node.name, output=output.name)
         for output, value in zip(node.step.outputs, values, strict=True)
         if value is not None or not node.may_leave_out(output)
     }
+    return {
+        name: [attrs.evolve(leaf, recalled=known.get(leaf.output)) for leaf in leaves]
+        for name, leaves in taken.items()
+    }
+
+
+def _deliver(
+    node: Node, leaves: Mapping[str, Sequence[Leaf]], supplies: Supplies, workplace: Workplace
+) -> StepStatus:
+    """Deliver the outputs of a step and hand them on to the steps that take them."""
     delivered = workplace.courier.route_step(
         node.name, list(chain.from_iterable(leaves.values())), supplies.parents
     )

@@ -16,6 +16,7 @@ from flowyml.routing.trust import is_trusted
 from flowyml.routing.whereabouts import Place, find_place
 from flowyml.serialization.unpacking import unpack
 from flowyml.stacks.stack import Stack
+from flowyml.storage.files import FileSource
 
 __all__ = ["Reader", "changed", "output_artifacts"]
 
@@ -42,8 +43,19 @@ class Reader:
             IntegrityError: What lies there is not what was stored.
             TrustError: Reading it could run code, and nobody vouches for it.
         """
-        named = record.store if record.store in self.stack.components else None
-        return self.at(record.uri, record.digest, named)
+        return self.at(record.uri, record.digest, self._store_of(record))
+
+    def files(self, record: ArtifactRecord) -> tuple[Place, FileSource]:
+        """Return where an artifact lies by now, and its files, verified when they are opened.
+
+        Raises:
+            NotFoundError: It is gone.
+            IntegrityError: What lies there is not what was stored.
+        """
+        return self._opened(record.uri, record.digest, self._store_of(record))
+
+    def _store_of(self, record: ArtifactRecord) -> str | None:
+        return record.store if record.store in self.stack.components else None
 
     def whole(self, record: ArtifactRecord) -> object:
         """Return the value of one artifact; a container comes with its elements.
@@ -73,6 +85,18 @@ class Reader:
             TrustError: Reading it could run code, and nobody vouches for it.
             SerializationError: It cannot be read; the message has the URI.
         """
+        _, source = self._opened(uri, digest, component)
+        try:
+            return unpack(
+                source, trusted=is_trusted(source.manifest.digest, self.stack, self.metadata)
+            )
+        except (SerializationError, TrustError) as cause:
+            message = f"{uri} cannot be read: {cause}"
+            raise type(cause)(message) from cause
+
+    def _opened(
+        self, uri: str, digest: str | None, component: str | None
+    ) -> tuple[Place, FileSource]:
         place = find_place(self.stack, uri, digest, self.metadata)
         if place is None and component is not None:
             place = Place(component, uri)
@@ -83,11 +107,7 @@ class Reader:
         found = source.manifest.digest
         if digest is not None and found != digest:
             raise IntegrityError(changed(uri, digest, found, self.metadata))
-        try:
-            return unpack(source, trusted=is_trusted(found, self.stack, self.metadata))
-        except (SerializationError, TrustError) as cause:
-            message = f"{uri} cannot be read: {cause}"
-            raise type(cause)(message) from cause
+        return place, source
 
     def output(self, name: str, artifacts: Mapping[str, ArtifactRecord]) -> object:
         """Return the value of an output, equal to what the step returned.

@@ -20,6 +20,7 @@ from attrs import frozen
 
 from flowyml.artifacts import Artifact, Metrics, Parameters
 from flowyml.errors import SerializationError, StepError
+from flowyml.metadata.rows import ArtifactRecord
 from flowyml.routing.annotations import (
     SAYS_NOTHING,
     alternatives,
@@ -62,12 +63,14 @@ class Leaf:
         value: The value.
         route: What the annotation of just this element says, if anything.
         shape: For a container whose elements are leaves of their own: what is stored of it.
+        recalled: What an earlier run stored of it, where the step cache recalls it.
     """
 
     output: str
     value: object
     route: Route | None = None
     shape: Shape | None = None
+    recalled: ArtifactRecord | None = None
 
 
 @frozen

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
 import attrs
 from attrs import define, field, frozen
 
+from flowyml.artifacts import Artifact
 from flowyml.errors import DeliveryError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
@@ -19,15 +21,18 @@ from flowyml.records import (
     RunInfo,
     StoredArtifact,
 )
+from flowyml.routing.collect import Reader
 from flowyml.routing.containers import Leaf
 from flowyml.routing.curves import written_points
 from flowyml.routing.ledger import Outcome
 from flowyml.routing.parcels import Parcel
 from flowyml.routing.router import TypeRoute
 from flowyml.serialization import pack
+from flowyml.serialization.catalog import by_format
 from flowyml.stacks.stack import Stack
 from flowyml.storage.files import StoreRequest
 from flowyml.storage.manifests import manifest_to_json
+from flowyml.storage.sinks import copy_files
 
 __all__ = ["StoreCall", "Storing", "artifact_record"]
 
@@ -62,6 +67,8 @@ class Storing:
         Raises:
             SerializationError: No format holds the value exactly, or the one asked for does not.
         """
+        if leaf.recalled is not None and _keeps_format(leaf, route, leaf.recalled):
+            return self._again(leaf.recalled, route, producer, key)
         packed = pack(
             leaf.value if leaf.shape is None else leaf.shape,
             type_name=route.type,
@@ -76,6 +83,34 @@ class Storing:
             write=packed.write,
             overwrite=bool(route.rule.overwrite),
             find_copy=partial(self._copy_of, route.store),
+        )
+
+    def _again(
+        self, recalled: ArtifactRecord, route: TypeRoute, producer: Producer, key: str
+    ) -> StoreRequest:
+        """Return the request that stores the files of an earlier run's artifact once more.
+
+        Packed again the value might become other bytes, as pickled ones do; under another digest
+        it would be news to every step that takes it.
+        """
+        place, source = Reader(self.stack, self.metadata).files(recalled)
+        manifest = attrs.evolve(
+            source.manifest,
+            type=route.type,
+            files=(),
+            filters=(),
+            producer=producer,
+            key=key,
+            generation="",
+            created_at=datetime.now(UTC),
+        )
+        return StoreRequest(
+            path=self._path(route, manifest, producer),
+            manifest=manifest,
+            write=partial(copy_files, source.manifest, source.open),
+            overwrite=bool(route.rule.overwrite),
+            find_copy=partial(self._copy_of, route.store),
+            copy_of=StoredArtifact(place.uri, place.store, source.manifest),
         )
 
     def _copy_of(self, store: str, digest: str) -> str | None:
@@ -93,6 +128,15 @@ class Storing:
             "version": manifest.version or producer.run_id,
         }
         return route.path.render(values)
+
+
+def _keeps_format(leaf: Leaf, route: TypeRoute, recalled: ArtifactRecord) -> bool:
+    """Whether no rule asks for another format by now than an artifact was stored in."""
+    wanted = route.rule.format
+    if wanted is None or leaf.shape is not None:
+        return True
+    data = leaf.value.data if isinstance(leaf.value, Artifact) else leaf.value
+    return bool(by_format(type(data), wanted).name == recalled.manifest["serializer"])
 
 
 @define

@@ -14,7 +14,7 @@ from typing import BinaryIO, Protocol
 
 from attrs import field, frozen
 
-from flowyml.records import Manifest
+from flowyml.records import Manifest, StoredArtifact
 
 __all__ = ["FileSink", "FileSource", "StoreRequest", "StreamFilter"]
 
@@ -87,6 +87,9 @@ class StoreRequest:
         filters: Extensions that wrap ``store_artifact`` append theirs before they yield.
         find_copy: Given a digest, returns the URI of an artifact of this store that may have it,
             or None: an object store then copies it on the server's side instead of uploading.
+        copy_of: A stored artifact whose files are stored once more. A store that has it copies them
+            as they lie there, filters included, so that the digest stays; ``write`` writes them
+            where another store has it, or was given other filters.
     """
 
     path: str
@@ -95,3 +98,4 @@ class StoreRequest:
     overwrite: bool = False
     filters: list[StreamFilter] = field(factory=list)
     find_copy: Callable[[str], str | None] | None = None
+    copy_of: StoredArtifact | None = None

@@ -24,7 +24,7 @@ from typing import ClassVar
 import attrs
 from attrs import define
 
-from flowyml.errors import DeliveryError, NotFoundError
+from flowyml.errors import DeliveryError, IntegrityError, NotFoundError
 from flowyml.records import Manifest, StoredArtifact
 from flowyml.storage.buckets import Bucket
 from flowyml.storage.commits import LEFTOVER_AGE, Commit
@@ -36,7 +36,7 @@ from flowyml.storage.listing import committed_paths
 from flowyml.storage.manifests import MANIFEST_NAME
 from flowyml.storage.names import STAGING, fault_of_path
 from flowyml.storage.scratch import scratch_home
-from flowyml.storage.sinks import StagingSink
+from flowyml.storage.sinks import Staged, StagingSink
 from flowyml.storage.sources import BucketSource
 from flowyml.storage.transfers import Transfer, transfer
 
@@ -87,17 +87,16 @@ class ArtifactFolders:
         path = self._checked(request.path)
         name = request.manifest.name
         with self._stage() as folder, transfer(f"writing {name}") as going:
-            sink = StagingSink(folder, tuple(request.filters), self._copies, going.advance)
-            request.write(sink)
+            staged = self._staged(request, folder, going)
             manifest = attrs.evolve(
                 request.manifest,
-                files=sink.files(),
+                files=staged.files,
                 filters=tuple(layer.name for layer in request.filters),
                 key=key,
                 generation="",
             )
             going.start_again(f"storing {name}", manifest.size)
-            done = self._commit(path, manifest, folder, sink, request, going)
+            done = self._commit(path, manifest, folder, staged, request, going)
         return StoredArtifact(self._uri_of(path), "", done)
 
     def load(self, uri: str) -> EncodedSource:
@@ -207,12 +206,42 @@ class ArtifactFolders:
     def _stage(self) -> AbstractContextManager[str]:
         return _temporary_folder()
 
+    def _staged(self, request: StoreRequest, folder: str, going: Transfer) -> Staged:
+        """Have the data files ready for the commit: written, or taken as they lie here already."""
+        original = self._original(request)
+        if original is not None:
+            return self._taken(*original, folder, going)
+        sink = StagingSink(folder, tuple(request.filters), self._copies, going.advance)
+        request.write(sink)
+        return sink.staged()
+
+    def _original(self, request: StoreRequest) -> tuple[str, Manifest] | None:
+        """Find the artifact whose files are to be stored once more, as they would be written now.
+
+        Returns:
+            Its path and its manifest.
+        """
+        wanted = request.copy_of
+        if wanted is None or wanted.manifest.filters != tuple(one.name for one in request.filters):
+            return None
+        try:
+            path, found = self._path_of(wanted.uri), self.load(wanted.uri).manifest
+        except (NotFoundError, IntegrityError):  # of another store; or who writes it tells
+            return None
+        return (path, found) if found.digest == wanted.digest else None
+
+    def _taken(self, path: str, original: Manifest, folder: str, going: Transfer) -> Staged:
+        """Let the server copy what lies at a path; it is fetched only where the server cannot."""
+        del folder, going
+        source = BucketSource(original, self._uri_of(path), self.bucket, _below(path, original))
+        return Staged(original.files, source.place, data_names(path, original))
+
     def _commit(
         self,
         path: str,
         manifest: Manifest,
         folder: str,
-        sink: StagingSink,
+        staged: Staged,
         request: StoreRequest,
         going: Transfer,
     ) -> Manifest:
@@ -221,10 +250,10 @@ class ArtifactFolders:
             bucket=self.bucket,
             path=path,
             manifest=manifest,
-            place=sink.place,
+            place=staged.place,
             overwrite=request.overwrite,
             intact=lambda found: self._intact(path, found),
-            copy_from=self._copy_of(manifest, request),
+            copy_from=staged.copy_from or self._copy_of(manifest, request),
             going=going,
         ).run()
 
@@ -247,8 +276,7 @@ class ArtifactFolders:
         return data_names(path, found) if found and found.digest == manifest.digest else ()
 
     def _source(self, path: str, manifest: Manifest) -> EncodedSource:
-        below = f"{path}/{manifest.generation}/" if manifest.generation else f"{path}/"
-        return BucketSource(manifest, self._uri_of(path), self.bucket, below)
+        return BucketSource(manifest, self._uri_of(path), self.bucket, _below(path, manifest))
 
     def _uri_of(self, path: str) -> str:
         return f"{self.uri}/{path}"
@@ -259,6 +287,10 @@ class ArtifactFolders:
             message = f"{uri!r} is no address in the store at {self.uri}; ask the store it is of"
             raise NotFoundError(message)
         return path
+
+
+def _below(path: str, manifest: Manifest) -> str:
+    return f"{path}/{manifest.generation}/" if manifest.generation else f"{path}/"
 
 
 @contextmanager

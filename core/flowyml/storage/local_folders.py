@@ -23,7 +23,7 @@ from flowyml.storage.folders import ArtifactFolders
 from flowyml.storage.hashing import write_new
 from flowyml.storage.manifests import MANIFEST_NAME, manifest_bytes
 from flowyml.storage.names import is_plain
-from flowyml.storage.sinks import StagingSink
+from flowyml.storage.sinks import Staged, StagingSink, copy_files
 from flowyml.storage.sources import DiskSource
 from flowyml.storage.transfers import Transfer
 
@@ -99,19 +99,26 @@ class LocalFolders(ArtifactFolders):
     def _stage(self) -> AbstractContextManager[str]:
         return self.bucket.stage()
 
+    def _taken(self, path: str, original: Manifest, folder: str, going: Transfer) -> Staged:
+        """Copy what lies at a path, verified, to where a written artifact would be staged."""
+        sink = StagingSink(folder, told=going.advance)
+        source = self._source(path, original)
+        copy_files(original, source.encoded, sink)
+        return sink.staged()
+
     def _commit(
         self,
         path: str,
         manifest: Manifest,
         folder: str,
-        sink: StagingSink,
+        staged: Staged,
         request: StoreRequest,
         going: Transfer,
     ) -> Manifest:
         write_new(f"{folder}/{MANIFEST_NAME}", manifest_bytes(manifest))
         if self.bucket.publish(folder, path):
             return manifest
-        return super()._commit(path, manifest, folder, sink, request, going)
+        return super()._commit(path, manifest, folder, staged, request, going)
 
     def _intact(self, path: str, manifest: Manifest) -> bool:
         """Tell whether all files have their length, which after a power cut they may not."""

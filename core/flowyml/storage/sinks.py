@@ -12,15 +12,30 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import BinaryIO, cast
 
-from attrs import define, field
+from attrs import define, field, frozen
 
 from flowyml.errors import DeliveryError, SerializationError
-from flowyml.records import StoredFile
-from flowyml.storage.files import StreamFilter
+from flowyml.records import Manifest, StoredFile
+from flowyml.storage.files import FileSink, StreamFilter
 from flowyml.storage.hashing import PIECE, HashingWriter, hash_file, write_new
 from flowyml.storage.names import MANIFEST_NAME, check_names, fault_of_path
 
-__all__ = ["StagingSink"]
+__all__ = ["Staged", "StagingSink", "copy_files"]
+
+
+@frozen
+class Staged:
+    """The data files of an artifact, ready to be committed.
+
+    Attributes:
+        files: What they are, in the order of their names.
+        place: Tells where one of them lies on the local disk.
+        copy_from: Objects of the same bucket that have their content, in the same order.
+    """
+
+    files: tuple[StoredFile, ...]
+    place: Callable[[str], Path]
+    copy_from: Sequence[str] = ()
 
 
 @define
@@ -129,6 +144,14 @@ class StagingSink:
         """Return where a data file lies now."""
         return Path(self._places[name])
 
+    def staged(self) -> Staged:
+        """Return all that was written.
+
+        Raises:
+            SerializationError: The names cannot lie in one folder together.
+        """
+        return Staged(self.files(), self.place)
+
     def _check(self, name: str) -> None:
         fault = fault_of_path(name)
         if fault is None and name in self._files:
@@ -165,6 +188,19 @@ class StagingSink:
             self.add(name, plain)
         finally:
             plain.unlink()
+
+
+def copy_files(manifest: Manifest, opened: Callable[[str], BinaryIO], sink: FileSink) -> None:
+    """Write the data files of a stored artifact once more.
+
+    Args:
+        manifest: What its files are.
+        opened: Opens one of them, verified.
+        sink: Takes them.
+    """
+    for file in manifest.files:
+        with opened(file.name) as source, sink.open(file.name) as target:
+            shutil.copyfileobj(source, target, PIECE)
 
 
 def _both(name: str) -> SerializationError:

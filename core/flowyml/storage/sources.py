@@ -215,6 +215,10 @@ class BucketSource:
     def path(self, name: str) -> Path:
         """Return a local path with the verified content."""
         refuse_encoded(self.manifest, self.remaining, self.uri)
+        return self.place(name)
+
+    def place(self, name: str) -> Path:
+        """Return a local path with the verified file as it lies in the store."""
         return self._fetch(find_file(self._files, name, self.uri))
 
     def _fetch(self, file: StoredFile) -> Path:
