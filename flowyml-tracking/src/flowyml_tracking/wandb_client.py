@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -69,10 +69,33 @@ def answers(task: str) -> Iterator[None]:
         yield
     except DeliveryError:
         raise
+    except _lost() as cause:
+        _forget_helper(wandb)
+        message = f"W&B could not {task}: its helper process has ended"
+        raise DeliveryError(message, transient=True) from cause
     except (wandb.Error, OSError, TimeoutError) as cause:
         reason = str(cause).partition("\n")[0] or type(cause).__name__
         message = f"W&B could not {task}: {reason}"
         raise DeliveryError(message, transient=bool(is_passing(cause))) from cause
+
+
+def _lost() -> tuple[type[Exception], ...]:
+    """Return what W&B raises where the helper process of this process is gone."""
+    from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
+
+    return (ConnectionError, HandleAbandonedError, MailboxClosedError)
+
+
+def _forget_helper(wandb: Any) -> None:
+    """Have W&B start another helper process for the next run; it keeps to a dead one for ever."""
+    from wandb.sdk import wandb_setup
+
+    # The system keeps a dead process until somebody asks how it ended, which W&B does not.
+    with suppress(AttributeError):
+        wandb_setup.singleton()._connection._proc._process.poll()  # noqa: SLF001  # no other way
+    # W&B cannot say goodbye to a dead one, and ends Python with the exit code of one it waited for.
+    with suppress(Exception, SystemExit):
+        wandb.teardown()
 
 
 def is_passing(error: BaseException) -> bool | None:

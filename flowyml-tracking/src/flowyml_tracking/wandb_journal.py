@@ -9,15 +9,17 @@ what did not.
 from __future__ import annotations
 
 import json
+import os
 import threading
 import uuid
-from collections.abc import Iterator
 from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import define, field, fields, frozen
 
+from flowyml.errors import DeliveryError
 from flowyml.storage.locks import locked
 
 __all__ = ["Entry", "Journal"]
@@ -78,6 +80,9 @@ class Journal:
         """Read the run's journals, and return what dead processes may have left undone.
 
         Their entries are this journal's from now on.
+
+        Raises:
+            DeliveryError: One of them is damaged.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with locked(str(self.folder)):
@@ -90,6 +95,8 @@ class Journal:
                 left += entries[settled:] if other in dead else []
             self._own.mkdir()
             self._holding.enter_context(locked(str(self._own)))
+            # What a process copied that died before it could say so is there twice.
+            left = list({entry.key: entry for entry in left}.values())
             self._write(left)
             for other in dead:
                 _append(other, [SETTLED])
@@ -106,15 +113,19 @@ class Journal:
         return False
 
     def add(self, entries: list[Entry]) -> None:
-        """Write deliveries down before W&B is given them."""
-        self._know(entries)
+        """Write deliveries down before W&B is given them.
+
+        Raises:
+            OSError: They are not written down, so nobody may take them for handed over.
+        """
         self._write(entries)
+        self._know(entries)
 
     def close(self, *, settled: bool) -> None:
         """Let go, and note whether W&B has everything for certain."""
-        if settled:
-            _append(self._own, [SETTLED])
-        self._holding.close()
+        with self._holding:
+            if settled:
+                _append(self._own, [SETTLED])
 
     def _write(self, entries: list[Entry]) -> None:
         with self._turn:
@@ -136,26 +147,71 @@ def _is_held(folder: Path) -> bool:
 
 
 def _read(journal: Path) -> tuple[list[Entry], int]:
-    """Return the entries of a journal, and how many of them W&B has for certain."""
+    """Return the entries of a journal, and how many of them W&B has for certain.
+
+    Raises:
+        DeliveryError: One of its lines is none that was written here.
+    """
     entries: list[Entry] = []
     settled = 0
-    for line in _lines(journal / FILE):
-        if "settled" in line:
-            settled = len(entries)
-        else:
-            entries.append(Entry(**line))
+    for number, line in enumerate(_whole_lines(journal / FILE), start=1):
+        try:
+            facts = json.loads(line)
+            if "settled" in facts:
+                settled = len(entries)
+            else:
+                entries.append(Entry(**facts))
+        except (ValueError, TypeError) as cause:
+            raise _damaged(journal / FILE, number, cause) from cause
     return entries, settled
 
 
-def _lines(file: Path) -> Iterator[dict[str, Any]]:
-    """Yield the whole lines; a killed process may have left half of the last one."""
-    if not file.exists():
-        return
-    for line in file.read_text().splitlines(keepends=True):
-        if line.endswith("\n"):
-            yield json.loads(line)
+def _whole_lines(file: Path) -> list[bytes]:
+    """Return the whole lines; half a line at the end was never told to be written."""
+    return file.read_bytes().split(b"\n")[:-1] if file.exists() else []
+
+
+def _damaged(file: Path, number: int, cause: Exception) -> DeliveryError:
+    message = (
+        f"line {number} of the journal {file} is damaged ({cause}); delete that line, then resume "
+        "the run: whatever else of it W&B has not got is handed over (the values themselves are in "
+        "the artifact store)"
+    )
+    return DeliveryError(message)
 
 
 def _append(journal: Path, lines: list[str]) -> None:
-    with (journal / FILE).open("a") as stream:
-        stream.write("".join(f"{line}\n" for line in lines))
+    """Write lines, all or none, and never behind half a line that a killed process left.
+
+    Raises:
+        OSError: They cannot be written; it names the file.
+    """
+    file = journal / FILE
+    with file.open("ab+", buffering=0) as stream:
+        end = _cut(stream)
+        try:
+            _write("".join(f"{line}\n" for line in lines).encode(), stream)
+        except OSError as cause:
+            stream.truncate(end)
+            raise OSError(cause.errno, cause.strerror, str(file)) from cause
+
+
+def _cut(stream: FileIO) -> int:
+    """Cut half a line off the end of a file; return where its last whole line ends."""
+    end = stream.seek(0, os.SEEK_END)
+    if end == 0:
+        return 0
+    stream.seek(-1, os.SEEK_END)
+    if stream.read(1) == b"\n":
+        return end
+    stream.seek(0)
+    end = stream.readall().rfind(b"\n") + 1
+    stream.truncate(end)
+    return end
+
+
+def _write(content: bytes, stream: FileIO) -> None:
+    """Write all of it; a file takes only a part where the disk is nearly full."""
+    left = memoryview(content)
+    while left:
+        left = left[stream.write(left) :]

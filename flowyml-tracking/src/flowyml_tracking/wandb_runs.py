@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 import time
-from collections.abc import Iterable
-from contextlib import ExitStack
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final
 
 from attrs import define, field
 
+from flowyml.errors import DeliveryError
 from flowyml.records import LoggedRun, RunInfo, RunStatus
 from flowyml_tracking.origin import origin_of
 from flowyml_tracking.wandb_client import FINISH_PATIENCE, PATIENCE, answers, sdk
@@ -40,6 +41,7 @@ class WandbRun:
     run: Any
     journal: Journal
     _drawn: set[str] = field(init=False, factory=set)
+    _is_finished: bool = field(init=False, default=False)
 
     @property
     def logged(self) -> LoggedRun:
@@ -59,15 +61,28 @@ class WandbRun:
 
     def show(self, name: str, image: Any) -> None:
         """Show a picture."""
-        with answers(f"show the picture {name!r}"):
-            self.run.log({name: sdk().Image(image)}, commit=True)
+        self.run.log({name: sdk().Image(image)}, commit=True)
+
+    def finish(self, *, exit_code: int) -> None:
+        """Finish it and wait until W&B has everything, or has said once that it could not.
+
+        Raises:
+            DeliveryError: What W&B was given did not all reach its file.
+        """
+        if self._is_finished:
+            return
+        self._is_finished = True
+        self.run.finish(exit_code=exit_code)
+        if self.run.offline:
+            _wait_for_end(Path(self.run.settings.sync_file))
 
     def _draw(self, row: dict[str, Any]) -> None:
-        """Have W&B draw metrics over our step."""
+        """Have W&B draw metrics over our step; it takes a name with a star for a pattern."""
         if STEP not in row:
             return
         for name in row:
-            if name not in self._drawn and name != STEP and not name.startswith("_"):
+            is_known = name == STEP or name in self._drawn
+            if name and not is_known and "*" not in name and not name.startswith("_"):
                 self.run.define_metric(name, step_metric=STEP)
                 self._drawn.add(name)
 
@@ -103,32 +118,59 @@ class WandbRuns:
     def _opened(self, run: RunInfo) -> WandbRun:
         with ExitStack() as undoing:
             journal = self._journal(run)
-            left = journal.open()
             undoing.callback(journal.close, settled=False)
+            left = journal.open()
             opened = WandbRun(self._init(run), journal)
-            undoing.callback(opened.run.finish, exit_code=1)
+            undoing.callback(_abandon, opened)
             opened.take(_without(left, self._arrived(run, opened.run, left)))
             undoing.pop_all()
             return opened
 
+    @contextmanager
+    def handing_over(self, run: RunInfo, task: str) -> Iterator[WandbRun]:
+        """Have the W&B run open in a block, and give it up where the block fails.
+
+        Nobody knows then what W&B has. Whoever opens the run next finds out, and hands over what
+        else the journal has.
+
+        Args:
+            run: The pipeline run.
+            task: What the block asks of W&B, as it stands after "could not".
+
+        Raises:
+            DeliveryError: W&B refused, or its helper process is gone.
+        """
+        opened = self.open(run)
+        try:
+            with answers(task):
+                yield opened
+        except BaseException:
+            del self._open[run.run_id]
+            try:
+                _abandon(opened)
+            finally:
+                opened.journal.close(settled=False)
+            raise
+
     def has_unsettled(self, run: RunInfo) -> bool:
-        """Say whether some process handed values over and did not finish."""
+        """Say whether somebody handed values over who did not finish, and is not at it now."""
         return self._journal(run).has_unsettled()
 
     def finish(self, run: RunInfo, status: RunStatus) -> None:
-        """Finish the W&B run, if this process has it open, and wait until W&B has everything."""
-        opened = self._open.pop(run.run_id, None)
-        if opened is None:
+        """Finish the W&B run, and wait until W&B has everything.
+
+        A run that logged nothing has none. One that could not be finished is opened anew.
+
+        Raises:
+            DeliveryError: W&B may not have everything; the journal has.
+        """
+        if run.run_id not in self._open and not self.has_unsettled(run):
             return
         good = status in (RunStatus.DONE, RunStatus.INCOMPLETE)
-        settled = False
-        try:
-            with answers(f"finish its run of {run.run_id!r}"):
-                opened.run.summary["flowyml.status"] = status.value
-                opened.run.finish(exit_code=0 if good else 1)
-            settled = _has_everything(opened.run)
-        finally:
-            opened.journal.close(settled=settled)
+        with self.handing_over(run, f"finish its run of {run.run_id!r}") as opened:
+            opened.run.summary["flowyml.status"] = status.value
+            opened.finish(exit_code=0 if good else 1)
+        self._open.pop(run.run_id).journal.close(settled=True)
 
     def _journal(self, run: RunInfo) -> Journal:
         return Journal(self.folder / "wandb" / "flowyml" / _id(run))
@@ -178,16 +220,22 @@ class WandbRuns:
         return {str(row[KEY]) for row in found.scan_history(use_cache=False) if KEY in row}
 
 
-def _has_everything(run: Any) -> bool:
+def _abandon(opened: WandbRun) -> None:
+    """Finish a run in which something failed, which is being told already."""
+    with suppress(Exception):
+        opened.finish(exit_code=1)
+
+
+def _wait_for_end(file: Path) -> None:
     """Wait until the file of an offline run is complete; W&B may still be writing it."""
-    if not run.offline:
-        return True
     deadline = time.monotonic() + PATIENCE
-    while not ended(Path(run.settings.sync_file)):
+    while not ended(file):
         if time.monotonic() > deadline:
-            return False
+            message = (
+                f"W&B did not write all that it was given to {file}; if the disk is full, make room"
+            )
+            raise DeliveryError(message, transient=True)
         time.sleep(0.02)
-    return True
 
 
 def _without(entries: list[Entry], arrived: set[str]) -> list[Entry]:

@@ -103,19 +103,21 @@ class WandbTracker(Tracker):
         """Keep URI and digest of an artifact in the summary, and show a figure."""
         entry = Entry(key=f"{name} {stored.digest}", summary={f"artifacts/{name}": link_to(stored)})
         with self._turn:
-            opened = self._runs.open(run)
-            is_new = entry.key not in opened.journal.keys
-            self._deliver(run, [entry])
+            is_new = entry.key not in self._runs.open(run).journal.keys
             picture = self._stores.picture(stored) if is_new else None
             if picture is not None:
-                opened.show(f"figures/{name}", _image(picture))
+                with self._runs.handing_over(run, f"show the picture {name!r}") as opened:
+                    opened.show(f"figures/{name}", _image(picture))
+            self._deliver(run, [entry])
 
     def _deliver(self, run: RunInfo, entries: Sequence[Entry]) -> LoggedRun:
         with self._turn:
-            opened = self._runs.open(run)
-            new = [entry for entry in entries if entry.key not in opened.journal.keys]
-            opened.journal.add(new)
-            opened.take(new)
+            journal = self._runs.open(run).journal
+            new = [entry for entry in entries if entry.key not in journal.keys]
+            journal.add(new)
+            task = f"take what was logged to its run of {run.run_id!r}"
+            with self._runs.handing_over(run, task) as opened:
+                opened.take(new)
             return opened.logged
 
     @hookimpl
