@@ -92,6 +92,7 @@ class Workshop:
         rules: The rules of the stack.
         components: Its components.
         pauses: The pauses between attempts; nobody waits for them.
+        attempts: How often a delivery is tried.
     """
 
     folder: Path
@@ -101,10 +102,11 @@ class Workshop:
     roles: tuple[Role, ...] = ()
     pauses: list[float] = field(factory=list)
     watcher: Watcher = field(factory=Watcher)
+    attempts: int = 4
 
     @property
     def retries(self) -> Retries:
-        return Retries(sleep=self.pauses.append)
+        return Retries(self.attempts, sleep=self.pauses.append)
 
     def stack(self) -> Stack:
         components = self.components or {

@@ -63,6 +63,39 @@ def test_what_fails_again_stays_owed(shop: Workshop) -> None:
     assert shop.courier().pay_debts() == ()
 
 
+def test_a_component_that_is_down_is_not_asked_for_each_of_its_debts(shop: Workshop) -> None:
+    """The first waits for it, the second asks once more, the others stay owed as they are."""
+    shop.components = flaky_components(
+        shop.folder, log_metrics="before:transient:100", register_model="before:permanent:1"
+    )
+    shop.attempts = 1
+    shop.route(tuple(Metrics({"a": number}) for number in range(5)), output="scores")
+    shop.route(Model({"w": 1}), step="fit")
+
+    shop.attempts = 4
+    paid = shop.courier().pay_debts()
+
+    assert [(d.output, d.attempts, d.status.value) for d in paid] == [
+        ("scores.0", 1 + 4, "failed"),
+        ("scores.1", 1 + 1, "failed"),
+        ("model", 1 + 1, "done"),
+    ]
+    assert [d.attempts for d in shop.metadata.debts("run-1")] == [5, 2, 1, 1, 1]
+    assert len(shop.pauses) == 3
+
+
+def test_one_value_that_always_fails_keeps_no_other_from_its_tracker(shop: Workshop) -> None:
+    """A server that fails at one number, and says that this may pass, takes all others."""
+    shop.components = flaky_components(shop.folder, log_metrics="before:transient:7")
+    shop.attempts = 1
+    shop.route(tuple(Metrics({"a": number}) for number in range(3)), output="scores")
+
+    shop.attempts = 4
+    shop.courier().pay_debts()
+
+    assert [debt.output for debt in shop.metadata.debts("run-1")] == ["scores.0"]
+
+
 def test_what_a_backend_did_before_the_kill_is_found_by_its_key(shop: Workshop) -> None:
     """The effect was there and its note was not: the second call finds it."""
     shop.rules = AUTO

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
+import attrs
 from attrs import define, frozen
 
 from flowyml.errors import DeliveryError, FlowyMLError
@@ -82,7 +83,7 @@ class Attempts:
         attempt = _Attempt(self, parcel, delivery.key, call, counted)
         return self.retries.call(
             attempt,
-            may_pass=partial(self._may_pass, delivery.component),
+            may_pass=partial(self.may_pass, delivery.component),
             failed=attempt.failed,
         )
 
@@ -92,6 +93,16 @@ class Attempts:
         return DeliveryContext(
             delivery.key, self.run, parcel.producer, delivery.attempts, made_at=made_at
         )
+
+    def may_pass(self, component: str, error: Exception) -> bool:
+        """Say whether what a component failed with may pass by itself."""
+        return component in self.stack.components and self.stack.hooks.is_transient(
+            component, error
+        )
+
+    def once(self) -> Attempts:
+        """Return who makes one attempt at each delivery, and waits for nobody."""
+        return attrs.evolve(self, retries=attrs.evolve(self.retries, attempts=1))
 
     def _pass_gate(self, parcel: Parcel, delivery: DeliveryRecord) -> Exception | None:
         """Deploy, or write down what the deployment waits for."""
@@ -133,11 +144,6 @@ class Attempts:
         else:
             reason = f"waits for {first.hook}, which is not done"
             parcel.deliveries[delivery.key] = self.ledger.explain(delivery, reason)
-
-    def _may_pass(self, component: str, error: Exception) -> bool:
-        return component in self.stack.components and self.stack.hooks.is_transient(
-            component, error
-        )
 
 
 @define
