@@ -12,10 +12,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from tests.pipelines.conftest import WriteFile
 
 import flowyml
-from flowyml import Metrics, Model, Pipeline, step
-from flowyml.errors import PipelineError, StepError
+from flowyml import Metrics, Model, Parameters, Pipeline, step
+from flowyml.errors import NotFoundError, PipelineError, StepError
 from flowyml.pipelines.result import RunResult
 from flowyml.pipelines.step import Step
 from flowyml.records import DeliveryStatus
@@ -71,6 +72,47 @@ def test_a_model_is_registered_while_its_step_runs() -> None:
     assert result.outputs["work"] == 7
     hooks = [each.hook for each in result.deliveries if each.output == "work.early"]
     assert hooks[:2] == ["store_artifact", "register_model"]
+
+
+def test_what_no_tracker_takes_is_stored() -> None:
+    """Where nobody tracks, what a call logs is kept, each point under its own name."""
+
+    @step
+    def work() -> int:
+        for epoch in (4, 2, 9):
+            flowyml.log_metrics({"loss": epoch / 2}, step=epoch)
+        flowyml.log_metrics({"final": 0.5})
+        flowyml.log_metrics({"loss": 1.0}, step=2)
+        flowyml.log_parameters({"lr": 0.1})
+        return 1
+
+    result = run(work)
+
+    assert result.outputs["work.metrics-at-4"] == Metrics({"loss": 2.0}, step=4)
+    assert result.outputs["work.metrics-at-2"] == Metrics({"loss": 1.0}, step=2)
+    assert result.outputs["work.metrics-at-9"] == Metrics({"loss": 4.5}, step=9)
+    assert result.outputs["work.metrics"] == Metrics({"final": 0.5})
+    assert result.outputs["work.metrics-at-2-2"] == Metrics({"loss": 1.0}, step=2)
+    assert result.outputs["work.parameters"] == Parameters({"lr": 0.1})
+    with pytest.raises(NotFoundError, match=r"no 'work.metrics-at-7'"):
+        result.outputs["work.metrics-at-7"]
+
+
+def test_what_a_rule_does_not_let_log_is_stored(write_file: WriteFile) -> None:
+    """A rule that says `log_to_tracker: false` loses nothing, and its path is for outputs alone."""
+    rule = "Metrics: { log_to_tracker: false, path: '{run_id}/final' }"
+    write_file("flowyml.yaml", f"stacks: {{ one: {{ artifact_routing: {{ {rule} }} }} }}")
+
+    @step
+    def work() -> Metrics:
+        for epoch in range(2):
+            flowyml.log_metrics({"loss": 1.0}, step=epoch)
+        return Metrics({"loss": 0.5})
+
+    result = run(work)
+
+    assert result.outputs["work.metrics-at-1"] == Metrics({"loss": 1.0}, step=1)
+    assert result.outputs["work"] == Metrics({"loss": 0.5})
 
 
 def test_metrics_without_a_tracker_are_written_down_as_skipped() -> None:

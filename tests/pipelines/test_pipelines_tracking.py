@@ -48,6 +48,21 @@ def test_context_values_are_logged_once_and_secrets_never(notebook: Path) -> Non
     ]
 
 
+def test_context_values_that_a_rule_does_not_let_log_are_only_in_the_record(
+    notebook: Path,
+) -> None:
+    """The run's record has them, so nothing is stored for them."""
+    config = notebook.with_name("flowyml.yaml")
+    rule = "artifact_routing: { Parameters: { log_to_tracker: false } }"
+    before = config.read_text()
+    config.write_text(before.replace("experiment_tracker", f"{rule}, experiment_tracker", 1))
+    result = run(evaluate, lr=0.1)
+
+    result.raise_for_status()
+    assert "parameters" not in [line[0] for line in noted(notebook)]
+    assert [artifact.output for artifact in result.artifacts] == ["evaluate"]
+
+
 def test_without_context_nothing_is_logged_for_it(notebook: Path) -> None:
     """There is nothing to say."""
     run(evaluate).raise_for_status()

@@ -16,6 +16,7 @@ from flowyml.artifacts import Artifact, Metrics, Model, Parameters
 from flowyml.errors import DeliveryError, PipelineError, SerializationError, StepError
 from flowyml.pipelines.step import YIELDED
 from flowyml.routing.containers import Leaf, child_name, take_apart
+from flowyml.routing.curves import LOGGED
 from flowyml.routing.gathering import Gathering, Hooks, is_point
 
 if TYPE_CHECKING:  # a plan imports this with a pipeline's file, and nothing that runs steps
@@ -155,7 +156,7 @@ def current_deliveries(call: str) -> Deliveries:
 
 
 def log_metrics(metrics: Mapping[str, Any], step: int | None = None) -> None:
-    """Log numbers to the experiment trackers.
+    """Log numbers to the experiment trackers; where there is none they are stored.
 
     Calls that follow each other within a second are delivered together, a moment later.
 
@@ -170,12 +171,12 @@ def log_metrics(metrics: Mapping[str, Any], step: int | None = None) -> None:
     deliveries = current_deliveries("log_metrics")
     value = metrics if isinstance(metrics, Metrics) else Metrics(metrics)
     value = value if step is None else value.at_step(step)
-    name = "metrics" if value.step is None else f"metrics-at-{value.step}"
+    name = LOGGED if value.step is None else f"{LOGGED}-at-{value.step}"
     deliveries.deliver(value, name, ("log_metrics",))
 
 
 def log_parameters(parameters: Mapping[str, Any]) -> None:
-    """Log settings to the experiment trackers, now.
+    """Log settings to the experiment trackers, now; where there is none they are stored.
 
     Args:
         parameters: The settings by name.

@@ -11,7 +11,7 @@ from flowyml.errors import NotFoundError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.routing.collect import Reader
-from flowyml.routing.curves import holder_of
+from flowyml.routing.curves import holders_of
 from flowyml.stacks.project import Project
 from flowyml.stacks.stack import Stack
 
@@ -63,7 +63,7 @@ class Outputs(Mapping[str, Any]):
         return sum(1 for _ in self)
 
     def __contains__(self, name: object) -> bool:
-        return isinstance(name, str) and holder_of(name, self.artifacts) is not None
+        return isinstance(name, str) and bool(holders_of(name, self.artifacts))
 
     def __repr__(self) -> str:
         """Name the outputs without loading them."""

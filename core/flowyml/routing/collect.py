@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from typing import cast
 
 from attrs import frozen
 
@@ -11,7 +13,7 @@ from flowyml.errors import IntegrityError, NotFoundError, SerializationError, Tr
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.routing.containers import Shape, join
-from flowyml.routing.curves import holder_of, point_of
+from flowyml.routing.curves import holders_of, point_of
 from flowyml.routing.trust import is_trusted
 from flowyml.routing.whereabouts import Place, find_place
 from flowyml.serialization.unpacking import unpack
@@ -122,20 +124,21 @@ class Reader:
             IntegrityError: What lies there is not what was stored.
             TrustError: Reading it could run code, and nobody vouches for it.
         """
-        holder = holder_of(name, artifacts)
-        if holder is None:
+        holders = holders_of(name, artifacts)
+        if not holders:
             known = ", ".join(sorted(artifacts)) or "nothing"
             message = (
                 f"the output {name!r} was not stored (there is: {known}); resume its run to make "
                 "what is missing"
             )
             raise NotFoundError(message)
-        value = self.artifact(artifacts[holder])
+        value = self.artifact(artifacts[holders[0]])
         if isinstance(value, Curve):
-            return point_of(value, name)
+            others = (self.artifact(artifacts[holder]) for holder in holders[1:])
+            return point_of(chain([value], cast("Iterator[Curve]", others)), name)
         if not isinstance(value, Shape):
             return value
-        trusted = is_trusted(artifacts[holder].digest, self.stack, self.metadata)
+        trusted = is_trusted(artifacts[name].digest, self.stack, self.metadata)
         return join(value, lambda element: self.output(element, artifacts), trusted=trusted)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from flowyml.artifacts import Curve, Metrics
@@ -10,9 +10,12 @@ from flowyml.errors import NotFoundError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.serialization.classes import place_of
 
-__all__ = ["holder_of", "point_of", "written_names", "written_points"]
+__all__ = ["LOGGED", "holders_of", "point_of", "written_names", "written_points"]
 
 CURVE: Final = place_of(Curve)
+
+LOGGED: Final = "metrics"
+"""What the names of points begin with that a step logs by a call: ``train.metrics-at-7``."""
 
 
 def written_points(value: object) -> dict[str, Any] | None:
@@ -27,32 +30,47 @@ def written_names(payload: Mapping[str, Any]) -> list[str]:
     return names
 
 
-def holder_of(output: str, artifacts: Mapping[str, ArtifactRecord]) -> str | None:
-    """Return the output that a value is stored as: its own, or the curve that it is a point of.
+def holders_of(output: str, artifacts: Mapping[str, ArtifactRecord]) -> tuple[str, ...]:
+    """Return the outputs of which one is a value: its own, or the curves it may be a point of.
 
     Args:
         output: Name of an output, of an element of one, or of a point (``train.yielded-7``).
         artifacts: The artifacts of its step, or its run, by output.
     """
     if output in artifacts:
-        return output
+        return (output,)
+    step, _, own = output.rpartition(".")
+    if own.startswith(LOGGED):  # named after its step in the loop, which tells no order
+        near = [name for name in artifacts if name.startswith(f"{step}.{LOGGED}")]
+    else:
+        near = _before(output, artifacts)
+    return tuple(name for name in near if artifacts[name].manifest["artifact_class"] == CURVE)
+
+
+def _before(output: str, artifacts: Mapping[str, ArtifactRecord]) -> list[str]:
+    """Return what is stored under the nearest number before that of a name; nothing otherwise."""
     stem, _, number = output.rpartition("-")
     if not number.isdecimal():
-        return None
+        return []
     before = (f"{stem}-{first}" for first in range(int(number) - 1, 1, -1))
-    nearest = next((name for name in (*before, stem) if name in artifacts), None)
-    curve = nearest is not None and artifacts[nearest].manifest["artifact_class"] == CURVE
-    return nearest if curve else None
+    return [name for name in (*before, stem) if name in artifacts][:1]
 
 
-def point_of(curve: Curve, output: str) -> Metrics:
-    """Return the point of a curve that has this name.
+def point_of(curves: Iterable[Curve], output: str) -> Metrics:
+    """Return the point that has this name.
+
+    Args:
+        curves: Those that may have it, at least one.
+        output: Its name, below its step.
 
     Raises:
         NotFoundError: Its step never handed it over.
     """
-    name, names = output.rpartition(".")[2], curve.data["names"]
-    if name not in names:
-        message = f"there is no {output!r}: the curve ends with {names[-1]!r}"
-        raise NotFoundError(message)
-    return curve[names.index(name)]
+    name, last = output.rpartition(".")[2], None
+    for curve in curves:
+        names = curve.data["names"]
+        if name in names:
+            return curve[names.index(name)]
+        last = names[-1]
+    message = f"there is no {output!r}: the curve ends with {last!r}"
+    raise NotFoundError(message)

@@ -5,22 +5,26 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import attrs
 from attrs import frozen
 
-from flowyml.records import Producer, RunInfo
+from flowyml.records import CONTEXT, Producer, RunInfo
 from flowyml.routing.calls import kept_values
 from flowyml.routing.containers import Leaf
 from flowyml.routing.curves import written_points
 from flowyml.routing.deployments import gate_payload
 from flowyml.routing.ledger import Ledger
 from flowyml.routing.parcels import Parcel
-from flowyml.routing.router import STORE, PlannedDelivery, Router, TypeRoute
+from flowyml.routing.router import DEFAULT_PATH, STORE, PlannedDelivery, Router, TypeRoute
 from flowyml.stacks.rules import Route
 
 __all__ = ["Opening"]
 
 KEPT = frozenset({"log_metrics", "log_parameters"})
-"""Hooks whose values are small enough for the ledger, so that they need not be stored first."""
+"""Hooks whose values are small enough for the ledger, so that they need not be stored first.
+
+What is logged by a call is stored all the same where no tracker takes it, or it would be gone.
+"""
 
 
 @frozen
@@ -47,7 +51,7 @@ class Opening:
         """
         route = self._route(leaf, hooks)
         producer = Producer(self.run.pipeline, self.run.run_id, step, leaf.output)
-        wanted = _wanted(route, hooks)
+        wanted = _wanted(route, hooks, is_recorded=leaf.output == CONTEXT)
         deliveries, on_error = {}, {}
         for planned in route.deliveries:
             if planned.hook in wanted:
@@ -66,9 +70,14 @@ class Opening:
         )
 
     def _route(self, leaf: Leaf, hooks: Collection[str] | None) -> TypeRoute:
-        """Return the route of a leaf; a deployment called by name needs no rule to permit it."""
+        """Return the route of a leaf; a deployment called by name needs no rule to permit it.
+
+        A rule's path is for what a step returns. What it logs besides has a path of its own.
+        """
         cls = type(leaf.value)
         route = self.router.route(cls, leaf.route)
+        if hooks is not None and KEPT.issuperset(hooks):
+            return attrs.evolve(route, path=DEFAULT_PATH)
         if hooks is None or "deploy_model" not in hooks or route.rule.deploy is not None:
             return route
         condition = route.rule.deploy_condition or "auto"
@@ -77,12 +86,21 @@ class Opening:
         return self.router.route(cls, said)
 
 
-def _wanted(route: TypeRoute, hooks: Collection[str] | None) -> frozenset[str]:
-    """Return the hooks to call, with all that have to be done before them."""
+def _wanted(
+    route: TypeRoute, hooks: Collection[str] | None, *, is_recorded: bool
+) -> frozenset[str]:
+    """Return the hooks to call, with all that have to be done before them.
+
+    Args:
+        route: What is planned.
+        hooks: Those that were called by name; None for all.
+        is_recorded: Whether the run's own record has the value.
+    """
     if hooks is None:
         return frozenset(planned.hook for planned in route.deliveries)
     if KEPT.issuperset(hooks):
-        return frozenset(hooks)
+        taken = any(each.hook in hooks and each.action != "skip" for each in route.deliveries)
+        return frozenset(hooks) if taken or is_recorded else frozenset({STORE, *hooks})
     after: Mapping[str, tuple[str, ...]] = {
         planned.hook: planned.after for planned in route.deliveries
     }

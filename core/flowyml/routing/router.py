@@ -23,6 +23,7 @@ __all__ = ["PlannedDelivery", "Router", "TypeRoute"]
 STORE = "store_artifact"
 
 DEFAULT_PATH = PathTemplate("{run_id}/{output_name}")
+"""Where no rule says another one; no two outputs meet there."""
 
 Action = Literal["deliver", "skip", "wait"]
 
