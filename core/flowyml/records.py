@@ -14,6 +14,8 @@ from typing import Any, Final, Literal
 
 from attrs import field, frozen
 
+from flowyml.answers import checked
+
 __all__ = [
     "CONTEXT",
     "Check",
@@ -119,7 +121,7 @@ class DeliveryContext:
     made_at: datetime | None = None
 
 
-@frozen
+@frozen(field_transformer=checked)
 class Check:
     """One thing that ``flowyml stack doctor`` looked at.
 
@@ -161,8 +163,7 @@ class Manifest:
         serializer: Name of the format.
         serializer_version: Version of the format, counted by its serializer.
         files: The data files, in the order of their names.
-        filters: Names of the stream filters (encryption, compression) that extensions put around
-            every file, the innermost first.
+        filters: Stream filters that extensions put around every file, the innermost first.
         name: The artifact's name.
         version: The user's version, where there is one.
         properties: The fields that only this artifact type has.
@@ -206,7 +207,7 @@ class Manifest:
         return sum(file.size for file in self.files)
 
 
-@frozen
+@frozen(field_transformer=checked)
 class Receipt:
     """What a delivery gave back.
 
@@ -219,7 +220,7 @@ class Receipt:
     details: dict[str, Any] = field(factory=dict)
 
 
-@frozen
+@frozen(field_transformer=checked)
 class LoggedRun:
     """The tracker's run that received values.
 
@@ -237,7 +238,7 @@ class LoggedRun:
         return self.url or self.run_id
 
 
-@frozen
+@frozen(field_transformer=checked)
 class StoredArtifact:
     """An artifact that lies committed in a store.
 
@@ -309,7 +310,7 @@ class StepTask:
     records: dict[str, Any] | None = None
 
 
-@frozen
+@frozen(field_transformer=checked)
 class StepOutcome:
     """How a step ended, as far as its scheduler needs to know.
 
@@ -330,7 +331,7 @@ class StepOutcome:
 ApprovalStatus = Literal["none", "pending", "approved", "rejected"]
 
 
-@frozen
+@frozen(field_transformer=checked)
 class ModelVersion:
     """One version of a model, as a registry has it.
 
@@ -368,7 +369,7 @@ class ModelVersion:
         return f"{self.name}@{self.version}"
 
 
-@frozen
+@frozen(field_transformer=checked)
 class Deployment:
     """A model version that serves at an endpoint.
 
