@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.pipelines.conftest import WriteFile
 
-from flowyml import Pipeline, step
+from flowyml import Pipeline, secret, step
 from flowyml.errors import PipelineError
 from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import RunRecord
@@ -226,3 +226,60 @@ def test_a_lease_is_renewed_and_its_loss_is_noticed(metadata: MetadataStore) -> 
         metadata.acquire_lease("run-1", "somebody else", 60)
         assert lease._lost.wait(30)
         assert lease.is_lost
+
+
+TUNED = """
+    from flowyml import Pipeline, context, step
+
+    @step
+    def rows(lr: float, api_key: str = "") -> list[float]:
+        return [lr]
+
+    @step
+    def fit(rows: list[float], lr: float, layers: int = 2) -> float:
+        if lr > 1:
+            raise ValueError("diverged")
+        return lr
+
+    pipeline = Pipeline("tuned", context=context(lr=10.0)).add_step(rows).add_step(fit)
+"""
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"lr": 0.1}, r"has lr=10.0.*`flowyml run flow.py:pipeline --param lr=0.1`"),
+        ({"lr": "zz"}, r"has lr=10.0"),
+        ({"lr": secret(0.1)}, r"has lr=10.0.*lr=\*\*\*"),
+        ({"layers": 3}, r"left 'layers' to the default of step 'fit'.*--param layers=3"),
+        ({"layers": "three"}, r"step 'fit' takes 'layers' as int, and this run gives it str"),
+        ({"lrr": 3}, r"no step of 'tuned' takes the parameter 'lrr'; did you mean 'lr'"),
+    ],
+)
+def test_what_a_run_was_given_stays_as_it_was(
+    given: dict[str, object], said: str, write_file: WriteFile, project: Project
+) -> None:
+    """Resumed with other values its record would lie; nothing runs then."""
+    write_file("flow.py", TUNED)
+    failed = find_pipeline("flow.py", project).run()
+
+    with pytest.raises(PipelineError, match=said):
+        resume(failed.run_id, parameters=given)
+
+    with MetadataStore.open(project.metadata_path) as metadata:
+        assert metadata.run(failed.run_id).status is RunStatus.FAILED
+        assert [step.attempts for step in metadata.steps(failed.run_id)] == [1, 1]
+
+
+def test_what_a_run_was_given_may_be_said_again(write_file: WriteFile, project: Project) -> None:
+    """The same value changes nothing, and a secret is in no record that could be wrong."""
+    write_file("flow.py", TUNED)
+    failed = find_pipeline("flow.py", project).run()
+    write_file("flow.py", TUNED.replace("lr > 1", "lr < 1"))
+    sys.modules.pop("flow", None)
+
+    went_on = resume(failed.run_id, parameters={"lr": 10, "api_key": "k-1"})
+
+    assert went_on.success
+    with MetadataStore.open(project.metadata_path) as metadata:
+        assert metadata.run(failed.run_id).parameters == {"lr": 10.0}

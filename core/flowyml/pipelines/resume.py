@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,18 @@ from flowyml.errors import PipelineError
 from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import RunRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.pipelines.context import Context, recordable, secret
+from flowyml.pipelines.context import Context, is_secret, recordable, secret
 from flowyml.pipelines.finding import find_reference
 from flowyml.pipelines.graph import Graph
 from flowyml.pipelines.pipeline import Pipeline
+from flowyml.pipelines.planning import check_parameters
 from flowyml.pipelines.result import RunResult, read_result
 from flowyml.pipelines.run import Undertaking
 from flowyml.records import RunInfo, RunStatus, StepStatus
 from flowyml.routing.router import Router
 from flowyml.stacks.active import command_line, current_project, current_stack, from_here
 from flowyml.stacks.project import Project
+from flowyml.stacks.secrecy import HIDDEN
 
 __all__ = ["context_of", "resume"]
 
@@ -37,14 +40,16 @@ def resume(
     Args:
         run_id: Its id, or a beginning of it that no other run has.
         pipeline: The pipeline, where it lives only in memory; else it is found again.
-        parameters: Context values that are written down nowhere, such as secrets.
+        parameters: Context values that are written down nowhere, such as secrets. What the run was
+            given stays as it was.
 
     Returns:
         How the run stands now. A run that is done is left as it is.
 
     Raises:
         NotFoundError: There is no such run.
-        PipelineError: Another process works on the run, or its pipeline is not to be found.
+        PipelineError: Another process works on the run, its pipeline is not to be found, or a
+            parameter is none of it, or has another value in it.
     """
     project = current_project()
     with MetadataStore.open(project.metadata_path) as metadata:
@@ -72,15 +77,19 @@ def _go_on(
     unfinished = {
         step.name for step in metadata.steps(record.run_id) if step.status not in FINISHED
     }
-    graph, context = Graph({}, {}), _as_left_out(parameters or {}, record)
+    given = dict(parameters or {})
+    _refuse_other_values(given, record)
+    graph, context = Graph({}, {}), _as_left_out(given, record)
     if unfinished:  # a run that only has debts pays them without its pipeline
         pipeline = pipeline or _found(record, project)
-        context = context_of(pipeline, record).over(parameters or {})
+        context = context_of(pipeline, record).over(given)
         graph = pipeline.graph(context)
+        check_parameters(pipeline, graph, given)
+        _refuse_in_place_of_defaults(given, record, pipeline, graph)
     stack = stack.keeping(context.secrets)
     run = RunInfo(record.run_id, record.pipeline, record.stack, record.started_at)
     undertaking = Undertaking(
-        project, stack, Router(stack), run, record.reference, graph, context, parameters or {}
+        project, stack, Router(stack), run, record.reference, graph, context, given
     )
     stack.preflight()
     executor = undertaking.open_executor()
@@ -93,6 +102,45 @@ def _go_on(
         return undertaking.proceed(metadata, executor, lease, finished)
     finally:
         executor.close()
+
+
+def _refuse_other_values(given: Mapping[str, Any], record: RunRecord) -> None:
+    """Refuse a value that would make of the run's record what its steps were not given.
+
+    Raises:
+        PipelineError: The record has another value of that name.
+    """
+    told = recordable(Context(given).public)
+    for name in given:
+        if name in record.parameters and told.get(name, HIDDEN) != record.parameters[name]:
+            had = f"has {name}={record.parameters[name]}"
+            raise PipelineError(_unchangeable(record, had, name, told.get(name, HIDDEN)))
+
+
+def _refuse_in_place_of_defaults(
+    given: Mapping[str, Any], record: RunRecord, pipeline: Pipeline, graph: Graph
+) -> None:
+    """Refuse a value that steps of the run have done without; a secret is recorded nowhere.
+
+    Raises:
+        PipelineError: The run left it to a default.
+    """
+    for node in graph.nodes.values():
+        defaults = {each.name: each.default for each in node.step.parameters if each.has_default}
+        for name in node.context_names:
+            if name not in given or name in record.parameters or name in pipeline.context:
+                continue
+            if name in defaults and not is_secret(name, given[name]):
+                had = f"left {name!r} to the default of step {node.name!r}"
+                raise PipelineError(_unchangeable(record, had, name, recordable(given[name])))
+
+
+def _unchangeable(record: RunRecord, had: str, name: str, value: object) -> str:
+    again = shlex.join(["--param", f"{name}={value}"])
+    return (
+        f"the run {record.run_id} {had}, and what a run was given stays as it was; begin a new one "
+        f"with `flowyml run {record.reference or record.pipeline} {again}`"
+    )
 
 
 def _as_left_out(parameters: Mapping[str, Any], record: RunRecord) -> Context:
