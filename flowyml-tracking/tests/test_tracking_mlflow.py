@@ -146,6 +146,44 @@ def test_metadata_becomes_tags(tracker: MLflowTracker, client: Any, deliveries: 
     assert (tags["model_version"], tags["classes"]) == ("1.0", '["a", "b"]')
 
 
+def test_metadata_never_meets_what_the_run_is_found_by(
+    tracker: MLflowTracker, mlflow_server: ServerProcess, client: Any, deliveries: Deliveries
+) -> None:
+    """FlowyML's and MLflow's own tags stay, and another process finds the same run."""
+    facts = {"flowyml.run_id": "other", "flowyml.opened": "then", "mlflow.user": "eve"}
+    strange = {"..flowyml.status": "x", "mlflow.runName": "evil"}
+    metrics = Metrics({"loss": 0.5}, metadata=facts)
+    logged = tracker.log_metrics(metrics, deliveries.context())
+    parameters = Parameters({"lr": 0.1}, metadata=strange)
+    tracker.log_parameters(parameters, deliveries.context("train", "settings"))
+
+    later = MLflowTracker(tracking_uri=mlflow_server.url)
+    assert later.log_metrics(Metrics({"gain": 1}), deliveries.context()) == logged
+
+    run = client.get_run(logged.run_id)
+    assert run.info.run_name == run.data.tags["flowyml.run_id"] == deliveries.run.run_id
+    assert run.data.tags["mlflow.user"] != "eve"
+    assert "flowyml.status" not in run.data.tags
+    for name, value in {**facts, "flowyml.status": "x", "mlflow.runName": "evil"}.items():
+        assert run.data.tags[f"metadata.{name}"] == value
+
+
+def test_a_run_that_was_deleted_is_not_begun_anew_without_what_it_had(
+    tracker: MLflowTracker, mlflow_server: ServerProcess, client: Any, deliveries: Deliveries
+) -> None:
+    """The error says how to bring it back; then it goes on."""
+    logged = tracker.log_metrics(Metrics({"loss": 0.5}), deliveries.context())
+    client.delete_run(logged.run_id)
+    later = MLflowTracker(tracking_uri=mlflow_server.url)
+
+    with pytest.raises(DeliveryError, match=f"`mlflow runs restore --run-id {logged.run_id}`"):
+        later.log_metrics(Metrics({"loss": 0.4}), deliveries.context(at=5))
+
+    client.restore_run(logged.run_id)
+    assert later.log_metrics(Metrics({"loss": 0.4}), deliveries.context(at=5)) == logged
+    assert len(history(client, logged, "loss")) == 2
+
+
 def test_a_name_that_mlflow_refuses_is_written_differently(
     tracker: MLflowTracker, client: Any, deliveries: Deliveries
 ) -> None:

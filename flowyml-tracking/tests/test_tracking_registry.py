@@ -310,6 +310,72 @@ def test_models_of_others_are_left_alone(
     assert [model.version for model in registry.list_models(name)] == ["1.0"]
 
 
+@pytest.mark.parametrize(
+    ("tag", "value"),
+    [
+        ("flowyml.facts", "oops"),
+        ("flowyml.facts", "[1]"),
+        ("flowyml.facts", None),
+        ("flowyml.uri", None),
+        ("flowyml.approval", "certainly"),
+    ],
+)
+def test_a_version_with_a_spoilt_tag_stops_no_list(
+    registry: MLflowModelRegistry,
+    register: Register,
+    client: Any,
+    name: str,
+    tag: str,
+    value: str | None,
+) -> None:
+    """It is listed with its digest and a warning; by itself it is an error that says what to do."""
+    spoilt, _ = register({"w": 1}, "1.0")
+    register({"w": 2}, "2.0")
+    if value is None:
+        client.delete_model_version_tag(name, "1", tag)
+    else:
+        client.set_model_version_tag(name, "1", tag, value)
+
+    said = f"the tag '{tag}' of version 1 of the model '{name}' was changed in MLflow"
+    with pytest.warns(RuntimeWarning, match=said):
+        second, first = registry.list_models(name)
+
+    assert (first.version, first.digest) == ("1.0", spoilt.digest)
+    assert second.metadata == {"metrics": {"accuracy": 0.9}}
+    with pytest.raises(DeliveryError, match=f"{said}.*put back there what it was"):
+        registry.get_model(name, "1.0")
+
+
+@pytest.mark.parametrize("wrong", ["a/b", "a:b", "a'b\"c", " ", "..", "../up", "x" * 257], ids=repr)
+def test_a_name_that_mlflow_cannot_take_is_refused_before_anything_is_made(
+    registry: MLflowModelRegistry, deliveries: Deliveries, client: Any, wrong: str
+) -> None:
+    """The error says what to do, and there is no model without versions afterwards."""
+    context = deliveries.context("train", "model")
+    stored = deliveries.stored(Model({"w": 1}), "Model", "train", "model")
+    before = {model.name for model in client.search_registered_models()}
+
+    with pytest.raises(DeliveryError, match=r"no model named .* give the Model another `name`"):
+        registry.register_model(registration(stored, wrong), context)
+
+    assert {model.name for model in client.search_registered_models()} == before
+    assert registry.get_model(wrong, None) is None
+    assert registry.list_models(wrong) == []
+
+
+@pytest.mark.parametrize("odd", ["it's", 'a "b"', "a%_b", "back\\slash\\", "é ü;--", ".a", "`"])
+def test_odd_names_are_taken_and_found(
+    registry: MLflowModelRegistry, deliveries: Deliveries, name: str, odd: str
+) -> None:
+    """All that MLflow itself can look for."""
+    context = deliveries.context("train", "model")
+    stored = deliveries.stored(Model({"w": 1}), "Model", "train", "model")
+
+    made = registry.register_model(registration(stored, f"{odd}{name}"), context)
+
+    assert registry.get_model(f"{odd}{name}", None) == made
+
+
 def test_the_registry_is_diagnosed(registry: MLflowModelRegistry) -> None:
     """One that answers is well, one that does not is named with what to do."""
     assert [check.ok for check in registry.diagnose()] == [True]

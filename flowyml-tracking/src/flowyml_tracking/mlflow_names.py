@@ -9,12 +9,23 @@ from collections.abc import Iterable
 
 from flowyml.errors import DeliveryError
 
-__all__ = ["LONGEST_PARAMETER", "LONGEST_TAG", "entity_name", "entity_names"]
+__all__ = [
+    "LONGEST_PARAMETER",
+    "LONGEST_TAG",
+    "entity_name",
+    "entity_names",
+    "fact_name",
+    "unfit_for_models",
+]
 
 LONGEST_NAME = 250
+LONGEST_MODEL_NAME = 256
 LONGEST_PARAMETER = 6000
 LONGEST_TAG = 5000
 """MLflow 3 takes 8000 characters, the servers that came before it 5000."""
+
+RESERVED = ("flowyml.", "mlflow.")
+"""Tags that begin so mean something to FlowyML or to MLflow."""
 
 STRANGE = re.compile(r"[^\w\-. :/]")
 
@@ -51,3 +62,24 @@ def entity_names(names: Iterable[str]) -> dict[str, str]:
             )
             raise DeliveryError(message)
     return renamed
+
+
+def fact_name(name: str) -> str:
+    """Return the tag for a fact of a value; what would be FlowyML's or MLflow's stands apart."""
+    tag = entity_name(name)
+    return entity_name(f"metadata.{tag}") if tag.startswith(RESERVED) else tag
+
+
+def unfit_for_models(name: str) -> str | None:
+    """Return why MLflow's registry has no model of this name; None where it may have one."""
+    if not name.strip():
+        return "it is empty"
+    if "/" in name or ":" in name:
+        return "`/` and `:` part names from versions there"
+    if "'" in name and '"' in name:
+        return "it has both kinds of quotes, and nobody could search for it"
+    if name.startswith("..") or name == ".":
+        return "it begins like a path"
+    if len(name) > LONGEST_MODEL_NAME:
+        return f"it has {len(name)} characters, and {LONGEST_MODEL_NAME} is the most"
+    return None

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, ClassVar, Final, Self
+from typing import Any, ClassVar, Final, Self, get_args
 
 import attrs
 from attrs import define, field
@@ -24,6 +25,7 @@ from flowyml.serialization import decode, encode
 from flowyml_tracking.addresses import without_password
 from flowyml_tracking.mlflow_client import answers, connect, is_missing, is_passing, is_taken
 from flowyml_tracking.mlflow_models import MLflowModels
+from flowyml_tracking.mlflow_names import unfit_for_models
 from flowyml_tracking.mlflow_runs import MLflowRuns
 from flowyml_tracking.mlflow_tracker import MLflowTracker
 
@@ -80,6 +82,12 @@ class MLflowModelRegistry(ModelRegistry):
     @hookimpl
     def register_model(self, registration: Registration, context: DeliveryContext) -> ModelVersion:
         """Register a version, unless this delivery or the very same model did so before."""
+        if reason := unfit_for_models(registration.name):
+            message = (
+                f"MLflow's registry takes no model named {registration.name!r}: {reason}; give the "
+                "Model another `name`, then run again"
+            )
+            raise DeliveryError(message)
         with answers(self._address, f"register the model {registration.name!r}"):
             self._make_name(registration.name)
             versions = self._versions(registration.name)
@@ -129,6 +137,8 @@ class MLflowModelRegistry(ModelRegistry):
 
     def _versions(self, name: str | None) -> list[Any]:
         """Return the versions that FlowyML registered, the newest first."""
+        if name is not None and unfit_for_models(name):
+            return []
         return self._search(None if name is None else _is_called(name))
 
     def _search(self, wanted: str | None) -> list[Any]:
@@ -172,7 +182,7 @@ class MLflowModelRegistry(ModelRegistry):
         with answers(self._address, "list its models"):
             versions = self._versions(name)
             aliases = {n: self._aliases(n) for n in {version.name for version in versions}}
-            return [_record(v, aliases[v.name].get(str(v.version), ())) for v in versions]
+            return [_listed(v, aliases[v.name].get(str(v.version), ())) for v in versions]
 
     @hookimpl
     def set_approval(
@@ -280,12 +290,59 @@ def _age(version: Any) -> tuple[int, int]:
     return int(version.creation_timestamp), int(version.version)
 
 
+def _listed(version: Any, aliases: tuple[str, ...]) -> ModelVersion:
+    """Return a version for a list, which no spoilt tag keeps from showing it and all others.
+
+    Its digest is there, by which the collection of artifacts keeps the model.
+    """
+    try:
+        return _record(version, aliases)
+    except DeliveryError as error:
+        warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+        approval = _approval(version.tags) or "none"
+        return _made(version, {**version.tags, "flowyml.approval": approval}, aliases, {})
+
+
 def _record(version: Any, aliases: tuple[str, ...]) -> ModelVersion:
+    """Return a version as it was registered.
+
+    Raises:
+        DeliveryError: Somebody changed a tag of it in MLflow, so that it cannot be read any more.
+    """
     tags = version.tags
+    if "flowyml.uri" not in tags:
+        raise _spoilt(version, "flowyml.uri", "it is gone")
+    if _approval(tags) is None:
+        raise _spoilt(version, "flowyml.approval", f"it is {tags['flowyml.approval']!r}")
+    try:
+        facts = decode(json.loads(tags["flowyml.facts"]))
+        return _made(version, tags, aliases, {name: facts[name] for name in FACTS})
+    except (LookupError, TypeError, ValueError, FlowyMLError) as cause:
+        reason = "it is no JSON of FlowyML's" if "flowyml.facts" in tags else "it is gone"
+        raise _spoilt(version, "flowyml.facts", reason) from cause
+
+
+def _approval(tags: Mapping[str, str]) -> str | None:
+    said = tags.get("flowyml.approval", "none")
+    return said if said in get_args(ApprovalStatus) else None
+
+
+def _spoilt(version: Any, tag: str, reason: str) -> DeliveryError:
+    message = (
+        f"the tag {tag!r} of version {version.version} of the model {version.name!r} was changed "
+        f"in MLflow: {reason}; put back there what it was, or delete this version in MLflow and "
+        "register the model anew"
+    )
+    return DeliveryError(message)
+
+
+def _made(
+    version: Any, tags: Mapping[str, Any], aliases: tuple[str, ...], facts: Mapping[str, Any]
+) -> ModelVersion:
     return ModelVersion(
         name=version.name,
         version=_version_of(version),
-        uri=tags["flowyml.uri"],
+        uri=tags.get("flowyml.uri", ""),
         digest=tags["flowyml.digest"],
         registry="mlflow",
         created_at=datetime.fromtimestamp(version.creation_timestamp / 1000, UTC),
@@ -295,5 +352,5 @@ def _record(version: Any, aliases: tuple[str, ...]) -> ModelVersion:
         run_id=tags.get("flowyml.run_id"),
         approval=tags.get("flowyml.approval", "none"),
         aliases=aliases,
-        **decode(json.loads(tags["flowyml.facts"])),
+        **facts,
     )

@@ -22,6 +22,9 @@ __all__ = ["MLflowRuns", "OpenRun"]
 RUN_ID: Final = "flowyml.run_id"
 OPENED: Final = "flowyml.opened"
 
+ACTIVE_ONLY: Final = 1
+"""MLflow's number for the runs that nobody deleted, which can be named before it is imported."""
+
 STATUSES: Final = {
     RunStatus.RUNNING: "RUNNING",
     RunStatus.DONE: "FINISHED",
@@ -142,6 +145,7 @@ class MLflowRuns:
         return self._record(found)
 
     def _create(self, experiment_id: str, run: RunInfo) -> Any:
+        self._refuse_deleted(experiment_id, run)
         made = self.client.create_run(
             experiment_id,
             start_time=int(run.started_at.timestamp() * 1000),
@@ -156,6 +160,20 @@ class MLflowRuns:
                 self.client.delete_run(rival.info.run_id)
         return first
 
+    def _refuse_deleted(self, experiment_id: str, run: RunInfo) -> None:
+        """Refuse to begin anew what somebody deleted: it would lack all that was logged before."""
+        from mlflow.entities import ViewType
+
+        deleted = _first(self._search(experiment_id, run, ViewType.DELETED_ONLY))
+        if deleted is not None:
+            run_id = deleted.info.run_id
+            message = (
+                f"its run {run_id} of {run.run_id!r} was deleted in MLflow; bring it back with "
+                f"`mlflow runs restore --run-id {run_id}`, or let it go for good with `mlflow gc "
+                f"--run-ids {run_id}`, and a new one is made"
+            )
+            raise DeliveryError(message)
+
     def _tags(self, run: RunInfo) -> dict[str, str]:
         origin = origin_of(run)
         tags = {f"flowyml.{name}": fact for name, fact in origin.items()}
@@ -168,9 +186,9 @@ class MLflowRuns:
         tags |= {name: fact for name, fact in known.items() if fact}
         return {**tags, OPENED: str(time.time_ns())}
 
-    def _search(self, experiment_id: str, run: RunInfo) -> list[Any]:
+    def _search(self, experiment_id: str, run: RunInfo, view: int = ACTIVE_ONLY) -> list[Any]:
         wanted = f"tags.`{RUN_ID}` = '{run.run_id}'"
-        return list(self.client.search_runs([experiment_id], wanted))
+        return list(self.client.search_runs([experiment_id], wanted, view))
 
     def _record(self, found: Any) -> OpenRun:
         run_id, experiment_id = str(found.info.run_id), str(found.info.experiment_id)
@@ -186,4 +204,5 @@ def _first(found: list[Any]) -> Any:
 
 
 def _opening(run: Any) -> tuple[int, str]:
-    return int(run.data.tags.get(OPENED, 0)), run.info.run_id
+    opened = run.data.tags.get(OPENED, "")  # a tag, so that anybody may have changed it
+    return int(opened) if opened.isdecimal() else 0, run.info.run_id

@@ -28,6 +28,7 @@ from flowyml_tracking.mlflow_names import (
     LONGEST_TAG,
     entity_name,
     entity_names,
+    fact_name,
 )
 from flowyml_tracking.mlflow_points import points_of
 from flowyml_tracking.mlflow_runs import MLflowRuns, OpenRun
@@ -93,7 +94,7 @@ class MLflowTracker(Tracker):
             except Exception:
                 self._refuse_changed(opened, values, context)  # another thread was quicker
                 raise
-            facts = {entity_name(name): text_of(f) for name, f in parameters.metadata.items()}
+            facts = {fact_name(name): text_of(f) for name, f in parameters.metadata.items()}
             self._set_tags(opened, {**_owners(values, context), **facts})
         return opened.logged
 
@@ -155,7 +156,7 @@ def _tags(batch: Sequence[tuple[Metrics, DeliveryContext]]) -> dict[str, str]:
     """Return the metadata, and the truth about numbers that MLflow cannot hold."""
     tags: dict[str, str] = {}
     for metrics, _ in batch:
-        tags |= {entity_name(name): text_of(fact) for name, fact in metrics.metadata.items()}
+        tags |= {fact_name(name): text_of(fact) for name, fact in metrics.metadata.items()}
         for name, value in metrics.items():
             if math.isinf(value):
                 place = "" if metrics.step is None else f" at step {metrics.step}"
