@@ -160,9 +160,8 @@ def test_what_the_program_warns_of_is_a_line(command: Ask, project: Path, execut
 
     assert answer.code == 0, answer.err
     told = answer.err.splitlines()
-    assert any(
-        line.startswith("Warning: a pipeline.Line is stored with cloudpickle") for line in told
-    )
+    warned = "Warning: step 'fit', output 'fit': a pipeline.Line is stored with cloudpickle"
+    assert any(line.startswith(warned) for line in told)
     assert "storing.py" not in answer.err
     assert "pipeline.py:11: UserWarning: this is the user's own" in answer.err
 

@@ -78,7 +78,7 @@ def test_the_traceback_of_a_wrong_value_is_that_of_the_user_too() -> None:
     assert "generated methods" not in said
 
 
-@pytest.mark.filterwarnings("ignore:a _thread.lock is stored with cloudpickle")
+@pytest.mark.filterwarnings("ignore:.*_thread.lock is stored with cloudpickle")
 def test_a_failure_names_its_step_once() -> None:
     """Also where a delivery ended the step, which names it too."""
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import threading
+import warnings
 import weakref
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -21,6 +22,7 @@ from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.result import RunResult
 from flowyml.pipelines.run import new_run_id
 from flowyml.records import RunStatus, StepStatus
+from flowyml.serialization import PickleWarning
 from flowyml.stacks.project import Project
 
 pytestmark = pytest.mark.usefixtures("project")
@@ -441,3 +443,24 @@ def test_the_folder_of_the_artifacts_is_in_the_project(project: Project) -> None
 
     folder = Path(project.folder, ".flowyml", "artifacts", result.run_id)
     assert sorted(path.name for path in folder.iterdir()) == ["metrics", "model", "training_data"]
+
+
+class Line:
+    """A class with no format of its own."""
+
+
+def test_a_warning_of_cloudpickle_names_the_output() -> None:
+    """Once, however many elements it has; no line of our source is told."""
+
+    @step(outputs=["lines"])
+    def draw() -> list[Model]:
+        return [Model(Line(), name=f"line-{number}") for number in range(3)]
+
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("default")
+        run(draw)
+
+    (warning,) = caught
+    assert str(warning.message).startswith("step 'draw', output 'lines': a ")
+    assert warning.category is PickleWarning
+    assert not Path(warning.filename).exists()

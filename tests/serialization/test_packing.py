@@ -217,11 +217,25 @@ def test_a_class_alone_tells_its_format() -> None:
     assert serializer_name(dict) == "json"
     assert serializer_name(str) == "text"
     assert serializer_name(type("Own", (), {})) == "cloudpickle"
+    assert serializer_name(type(None)) == "json"
     assert serializer_name(list, "jsonl") == "jsonl"
     assert serializer_name(Metrics) == "json"
     assert serializer_name(Model) == "decided by the value"
     with pytest.raises(SerializationError, match="no format 'parquet'"):
         serializer_name(dict, "parquet")
+
+
+def test_a_record_that_nobody_could_import_is_planned_as_what_it_becomes(store: Any) -> None:
+    """As a dataclass of a notebook's cell is, or one that was made inside of a function."""
+
+    @attrs.frozen
+    class Settings:
+        depth: int = 3
+
+    planned = serializer_name(Settings)
+
+    with pytest.warns(PickleWarning):
+        assert store.pack(Settings()).manifest.serializer == planned == "cloudpickle"
 
 
 @pytest.mark.parametrize(

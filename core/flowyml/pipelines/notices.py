@@ -36,7 +36,7 @@ def plain_warnings(tell: Callable[[str], None]) -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if filename.startswith(OURS):
+            if filename.startswith(OURS) or category.__module__.startswith(f"{flowyml.__name__}."):
                 tell(f"Warning: {message}")
             else:
                 elsewhere(message, category, filename, lineno, file, line)

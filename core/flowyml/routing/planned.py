@@ -40,7 +40,8 @@ class PlannedOutput:
     Attributes:
         output: Name of the output; ``models.*`` stands for the elements of ``models``.
         type: Name of the artifact type, or that the value decides.
-        serializer: Name of the format, or that the value decides.
+        serializer: Name of the format, or that the value decides. Where no rule asks for it, it is
+            the first that is tried: a value that it does not hold exactly gets the next one.
         store: Name of the store in the stack.
         uri: Where it will be stored; what is not known yet stands in braces.
         deliveries: In the order in which they are made.

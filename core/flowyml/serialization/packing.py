@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, Final
 
 import attrs
 from attrs import frozen
@@ -18,10 +18,13 @@ from flowyml.records import Manifest, Producer
 from flowyml.serialization.catalog import automatic, by_format
 from flowyml.serialization.classes import is_importable, place_of
 from flowyml.serialization.contract import PickleWarning, RefusedError, Serializer, Write
+from flowyml.serialization.objects import family_of
 from flowyml.serialization.tagged import encode
 from flowyml.storage.files import FileSink
 
 __all__ = ["Packed", "check_class", "pack", "serializer_name"]
+
+JSON: Final = "json"
 
 
 @frozen
@@ -67,7 +70,7 @@ def pack(
     if artifact:
         check_class(type(artifact))
     data = artifact.data if artifact else value
-    serializer, write = _choose(data, format or _own_format(artifact))
+    serializer, write = _choose(data, format or _own_format(artifact), producer)
     manifest = Manifest(
         type=type_name,
         python_type=place_of(type(data)),
@@ -114,7 +117,9 @@ def _fault_of(cls: Any) -> str | None:
 
 
 def serializer_name(cls: type, format: str | None = None) -> str:  # noqa: A002
-    """Return the format that values of a class get first, from the class alone.
+    """Return the format that is tried first for values of a class, from the class alone.
+
+    A value that it does not hold exactly gets the next one that does.
 
     Args:
         cls: Class of the value.
@@ -124,10 +129,11 @@ def serializer_name(cls: type, format: str | None = None) -> str:  # noqa: A002
         SerializationError: There is no such format for this class.
     """
     if issubclass(cls, Artifact):
-        return format or ("json" if issubclass(cls, Mapping) else "decided by the value")
+        return format or (JSON if issubclass(cls, Mapping) else "decided by the value")
     if format:
         return by_format(cls, format).name
-    first = next(automatic(cls), None)
+    could = family_of(cls) is None or is_importable(cls)  # else its objects have no form in JSON
+    first = next((each for each in automatic(cls) if could or each.name != JSON), None)
     if first is None:
         message = f"a {cls.__module__}.{cls.__qualname__} cannot be stored in any format"
         raise SerializationError(message)
@@ -140,7 +146,9 @@ def _own_format(artifact: Artifact | None) -> str | None:
     return None if getattr(artifact, "format_is_detected", False) else wanted
 
 
-def _choose(data: object, wanted: str | None) -> tuple[Serializer, Write]:
+def _choose(
+    data: object, wanted: str | None, producer: Producer | None
+) -> tuple[Serializer, Write]:
     cls = type(data)
     if wanted:
         wish = _Wish(wanted, data)
@@ -155,7 +163,7 @@ def _choose(data: object, wanted: str | None) -> tuple[Serializer, Write]:
             reasons.append(f"{serializer.name}: {error}")
         else:
             if serializer.name == "cloudpickle":
-                _warn(cls, reasons)
+                _warn(cls, reasons, producer)
             return serializer, write
     why = "; ".join(reasons) or "it is no value that could be written down"
     message = f"a {cls.__module__}.{cls.__qualname__} cannot be stored: {why}"
@@ -209,13 +217,17 @@ class _Wish:
         return ""
 
 
-def _warn(cls: type, reasons: list[str]) -> None:
+def _warn(cls: type, reasons: list[str], producer: Producer | None) -> None:
+    """Warn of cloudpickle, once for each output: no line at work now is one that would help."""
+    output = producer.output.partition(".")[0] if producer else ""
+    place = f"step {producer.step!r}, output {output!r}: " if producer else ""
     because = f" ({'; '.join(reasons)})" if reasons else ""
     message = (
-        f"a {cls.__module__}.{cls.__qualname__} is stored with cloudpickle, which only this "
+        f"{place}a {cls.__module__}.{cls.__qualname__} is stored with cloudpickle, which only this "
         f"project reads back{because}; a format for its class would be safer"
     )
-    warnings.warn(message, PickleWarning, stacklevel=4)
+    known = globals().setdefault("__warningregistry__", {})
+    warnings.warn_explicit(message, PickleWarning, "flowyml", 0, __name__, known)
 
 
 def _properties(artifact: Artifact) -> dict[str, Any]:
