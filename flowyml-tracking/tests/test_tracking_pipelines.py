@@ -11,7 +11,7 @@ import mlflow
 import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tests.servers.processes import ServerProcess
-from tests.servers.proxy import Fault, Proxy
+from tests.servers.proxy import Fault, Proxy, refusal
 
 from flowyml import load
 from flowyml.pipelines.finding import find_pipeline
@@ -198,6 +198,73 @@ def test_a_tracker_that_is_down_is_paid_on_resume(
     made = sorted(moment // 1000 for curve in curves for moment in curve.data["times"])
     times = [point.timestamp for point in client.get_metric_history(shown.info.run_id, "loss")]
     assert sorted(times) == made
+
+
+SMALL = """
+from flowyml import Pipeline, step
+from flowyml.core import Dataset
+
+
+@step
+def rows() -> Dataset:
+    return Dataset([1, 2, 3])
+
+
+pipeline = Pipeline("small").add_step(rows)
+"""
+
+BUSY = refusal("503 Service Unavailable", "busy")
+
+
+def run_small(folder: Path, uri: str) -> RunResult:
+    """Run a pipeline that stores one artifact and logs nothing."""
+    (folder / "flow.py").write_text(SMALL)
+    tracker = f"{{ type: mlflow, tracking_uri: {uri}, experiment_name: fraud }}"
+    (folder / "flowyml.yaml").write_text(f"plugins: {{ experiment_tracker: {tracker} }}")
+    return find_pipeline("flow.py", current_project()).run()
+
+
+@pytest.mark.parametrize("request_", [b"set-tag", b"runs/update"], ids=["link", "end"])
+def test_one_refusal_loses_no_link_and_no_end(
+    mlflow_server: ServerProcess, folder: Path, request_: bytes
+) -> None:
+    """The server was busy once: it is asked again, and the run is done."""
+    with Proxy(mlflow_server.url).serving() as proxy:
+        proxy.faults.append(Fault("refuse", matching=request_, answer=BUSY))
+        result = run_small(folder, proxy.url)
+    assert proxy.hits == ["refuse"]
+    assert result.status == RunStatus.DONE, str(result)
+    shown = mlflow_run(connect(mlflow_server.url), result.run_id)
+    assert shown.info.status == "FINISHED"
+    assert shown.data.tags["flowyml.status"] == "done"
+    assert "flowyml.artifact.rows.rows" in shown.data.tags
+
+
+@pytest.mark.parametrize(
+    ("request_", "owed"),
+    [(b"set-tag", {"artifact_stored", "run_finished"}), (b"runs/update", {"run_finished"})],
+    ids=["link", "end"],
+)
+def test_a_link_and_an_end_that_are_refused_are_paid_on_resume(
+    mlflow_server: ServerProcess, folder: Path, request_: bytes, owed: set[str]
+) -> None:
+    """The run is incomplete until MLflow has both."""
+    forbidden = refusal("403 Forbidden", "not today")
+    with Proxy(mlflow_server.url).serving() as proxy:
+        proxy.faults.append(Fault("refuse", 1000, matching=request_, answer=forbidden))
+        result = run_small(folder, proxy.url)
+        assert result.status == RunStatus.INCOMPLETE, str(result)
+        assert {delivery.hook for delivery in result.deliveries if delivery.is_debt} == owed
+        client = connect(mlflow_server.url)
+        assert mlflow_run(client, result.run_id).info.status == "RUNNING"
+        proxy.faults.clear()
+        resumed = resume(result.run_id)
+    assert resumed.status == RunStatus.DONE, str(resumed)
+    shown = mlflow_run(client, result.run_id)
+    assert shown.info.status == "FINISHED"
+    assert shown.data.tags["flowyml.status"] == "done"
+    assert "flowyml.artifact.rows.rows" in shown.data.tags
+    assert [found.dataset.name for found in shown.inputs.dataset_inputs] == ["rows"]
 
 
 def test_a_tracker_that_no_stack_names_is_not_imported(folder: Path) -> None:

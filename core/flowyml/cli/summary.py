@@ -31,6 +31,8 @@ WORDS: Final = {
     "log_parameters": "logged",
     "register_model": "registered",
     "deploy_model": "deployed",
+    "artifact_stored": "linked",
+    "run_finished": "ended",
 }
 
 

@@ -22,6 +22,8 @@ SAID = {
     "log_parameters": "logged",
     "register_model": "registered",
     "deploy_model": "deployed",
+    "artifact_stored": "linked",
+    "run_finished": "ended",
 }
 
 

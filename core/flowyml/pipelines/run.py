@@ -27,6 +27,7 @@ from flowyml.records import CONTEXT, RunInfo, RunStatus, StepOutcome, StepStatus
 from flowyml.routing.containers import Leaf
 from flowyml.routing.deliver import Courier
 from flowyml.routing.router import Router
+from flowyml.routing.telling import ENDED
 from flowyml.stacks.active import current_project, current_stack, from_here
 from flowyml.stacks.project import Project
 from flowyml.stacks.secrecy import component_secrets, is_told, redact
@@ -172,9 +173,9 @@ class Undertaking:
         try:
             if not self._log_context(coordinator):
                 coordinator.run(finished)
-            return self._close(coordinator, metadata, observer)
+            return self._close(coordinator, observer)
         except BaseException as error:
-            self._break_off(error, metadata, observer)
+            self._break_off(error, courier, observer)
             raise
 
     def _tasks(self) -> dict[str, StepTask]:
@@ -222,11 +223,9 @@ class Undertaking:
             return True
         return False
 
-    def _close(
-        self, coordinator: Coordinator, metadata: MetadataStore, observer: RunObserver
-    ) -> RunResult:
+    def _close(self, coordinator: Coordinator, observer: RunObserver) -> RunResult:
         """Settle what waits for the end of the run, and say how it ended."""
-        workplace, run_id = coordinator.workplace, self.run.run_id
+        workplace = coordinator.workplace
         workplace.courier.settle_gates()
         workplace.courier.pay_debts()
         failed = [
@@ -235,15 +234,15 @@ class Undertaking:
             if outcome.status is StepStatus.FAILED
         ]
         skipped = any(each.status is StepStatus.SKIPPED for each in coordinator.outcomes.values())
-        owing = skipped or bool(metadata.debts(run_id))
+        debts = workplace.metadata.debts(self.run.run_id)
+        owing = skipped or any(debt.hook != ENDED for debt in debts)  # that it ends is told now
         error = _error(workplace, failed[0].step, failed[0].error) if failed else None
         status = RunStatus.FAILED if failed else RunStatus.DONE
         status = RunStatus.INCOMPLETE if owing and not failed else status
-        return self._finish(status, error, failed[0].error if failed else None, metadata, observer)
+        said = failed[0].error if failed else None
+        return self._finish(status, error, said, workplace.courier, observer)
 
-    def _break_off(
-        self, error: BaseException, metadata: MetadataStore, observer: RunObserver
-    ) -> None:
+    def _break_off(self, error: BaseException, courier: Courier, observer: RunObserver) -> None:
         """Write down that a run did not come to its end."""
         interrupted = isinstance(error, KeyboardInterrupt)
         status = RunStatus.INTERRUPTED if interrupted else RunStatus.FAILED
@@ -251,7 +250,9 @@ class Undertaking:
         try:
             known = component_secrets(self.stack.components.values())
             said = redact(said, (*self.context.secrets, *known))
-            self._finish(status, None, said, metadata, observer)
+            # Whoever is too impatient to wait until everybody is told finds it written down.
+            courier.metadata.set_run_status(self.run.run_id, status, error=said)
+            self._finish(status, None, said, courier, observer)
         except FlowyMLError:
             return  # the metadata store itself is what failed; the first error says so
 
@@ -260,12 +261,13 @@ class Undertaking:
         status: RunStatus,
         error: FlowyMLError | None,
         said: str | None,
-        metadata: MetadataStore,
+        courier: Courier,
         observer: RunObserver,
     ) -> RunResult:
-        metadata.set_run_status(self.run.run_id, status, error=said)
-        self.stack.hooks.run_finished(self.run, status)
-        result = read_result(metadata, self.run.run_id, self.project, self.stack, error)
+        """Tell how the run ended and write it down; killed in between, it is told again."""
+        metadata, run_id = courier.metadata, self.run.run_id
+        metadata.set_run_status(run_id, courier.end(status), error=said)
+        result = read_result(metadata, run_id, self.project, self.stack, error)
         observer.run_finished(result)
         return result
 

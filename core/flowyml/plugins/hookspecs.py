@@ -291,7 +291,13 @@ class Faults:
 
 
 class Lifecycle:
-    """Hooks that inform every component and extension. What they raise is shown as a warning."""
+    """Hooks that inform every component and extension; what one raises keeps it from no other.
+
+    It is shown as a warning and the run goes on, with one exception: a component (an extension is
+    none, it only watches) that raises in `artifact_stored` or `run_finished` is owed it. It is
+    told again with the pauses between deliveries where ``is_transient`` says that this may help,
+    and by ``flowyml resume``; until then the run is incomplete.
+    """
 
     @hookspec
     def run_started(self, run: RunInfo) -> None:
@@ -299,13 +305,14 @@ class Lifecycle:
 
     @hookspec
     def run_finished(self, run: RunInfo, status: RunStatus) -> None:
-        """Tell that a run ended, and how."""
+        """Tell that a run ended, and how. It may be told twice, and ends again when resumed."""
 
     @hookspec
     def artifact_stored(self, run: RunInfo, stored: StoredArtifact) -> None:
         """Tell that an artifact of this run lies committed in a store.
 
-        Trackers link it to their run. It may be told twice, after an interruption.
+        Trackers link it to their run. It may be told twice, after an interruption, and late, by
+        another process, after a failure.
         """
 
     @hookspec

@@ -23,6 +23,7 @@ from flowyml.records import (
     LoggedRun,
     Producer,
     Registration,
+    RunStatus,
     StoredArtifact,
 )
 from flowyml.routing.containers import child_name
@@ -207,6 +208,18 @@ def _register_model(call: _Call) -> Outcome:
     return Outcome(DeliveryStatus.DONE, model.reference, result, events=(entry,))
 
 
+def _artifact_stored(call: _Call) -> Outcome:
+    stored = call.parcel.lies_at()
+    call.stack.hooks.tell_stored(call.delivery.component, call.context.run, stored)
+    return Outcome(DeliveryStatus.DONE)
+
+
+def _run_finished(call: _Call) -> Outcome:
+    status = RunStatus((call.delivery.payload or {})["status"])
+    call.stack.hooks.tell_finished(call.delivery.component, call.context.run, status)
+    return Outcome(DeliveryStatus.DONE)
+
+
 def _registration(stored: StoredArtifact) -> Registration:
     manifest = stored.manifest
     properties: dict[str, Any] = decode(manifest.properties, trusted=True)
@@ -241,4 +254,7 @@ _CALLS: Final[Mapping[str, Callable[[_Call], Outcome]]] = {
     "log_metrics": _log_metrics,
     "log_parameters": _log_parameters,
     "register_model": _register_model,
+    # Only where a component missed it when all were told.
+    "artifact_stored": _artifact_stored,
+    "run_finished": _run_finished,
 }

@@ -20,18 +20,19 @@ from attrs import define, field, frozen
 from flowyml.errors import DeliveryError, SerializationError
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import DeliveryStatus, RunInfo, StepStatus
+from flowyml.records import DeliveryStatus, RunInfo, RunStatus, StepStatus
 from flowyml.routing.attempts import Attempts
 from flowyml.routing.containers import Leaf
 from flowyml.routing.debts import Debts
 from flowyml.routing.gathering import Earlier
 from flowyml.routing.ledger import DeliveryObserver, Ledger, Outcome, delivery_key
 from flowyml.routing.opening import Opening
-from flowyml.routing.parcels import Parcel, stored_artifact
+from flowyml.routing.parcels import Parcel
 from flowyml.routing.retries import Retries
 from flowyml.routing.router import STORE, Router
 from flowyml.routing.settling import Settling
 from flowyml.routing.storing import StoreCall, Storing, artifact_record
+from flowyml.routing.telling import Telling
 from flowyml.routing.together import do_together
 from flowyml.stacks.secrecy import component_secrets
 from flowyml.stacks.stack import Stack
@@ -91,6 +92,7 @@ class Courier:
     _opening: Opening = field(init=False)
     _storing: Storing = field(init=False)
     _attempts: Attempts = field(init=False)
+    _telling: Telling = field(init=False)
     _unstored: dict[str, StoreCall] = field(factory=dict, init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -100,6 +102,7 @@ class Courier:
         self._opening = Opening(self.run, self.router, self._ledger)
         self._storing = Storing(self.run, self.stack, self.metadata)
         self._attempts = Attempts(self.stack, self.run, self._ledger, self.retries, self.actor)
+        self._telling = Telling(self.stack, self.run, self.metadata, self._ledger, self._attempts)
 
     def route_step(self, step: str, leaves: Sequence[Leaf], parents: Sequence[int]) -> StepDelivery:
         """Deliver all that a step returned.
@@ -171,9 +174,15 @@ class Courier:
             # The last step is over, or a deployment has reached its gate, only now.
             stand = {delivery.key: delivery for delivery in (*tried, *self.settle_gates())}
             tried = tuple(stand.values())
-        if any(delivery.status == DeliveryStatus.DONE for delivery in tried):
-            self._tell_again()
         return tried
+
+    def end(self, status: RunStatus) -> RunStatus:
+        """Tell that the run ended; return how it stands then.
+
+        A run that is done is incomplete where a component could not be told: it is owed that.
+        """
+        owing = self._telling.ended(status)
+        return RunStatus.INCOMPLETE if owing and status is RunStatus.DONE else status
 
     def settle_gates(self) -> tuple[DeliveryRecord, ...]:
         """Decide the deployments that wait for metrics, once all steps are stored.
@@ -183,11 +192,6 @@ class Courier:
         """
         settling = Settling(self.metadata, self._ledger, self._debts())
         return settling.settle(self.run.run_id)
-
-    def _tell_again(self) -> None:
-        """Tell of all that is stored: a tracker that was down and is back missed some of it."""
-        for artifact in self.metadata.artifacts(run_id=self.run.run_id):
-            self.stack.hooks.artifact_stored(self.run, stored_artifact(artifact))
 
     def _debts(self) -> Debts:
         return Debts(self.stack, self.run, self.metadata, self._attempts)
@@ -273,9 +277,7 @@ class Courier:
 
         Who watches is told before: a crash in between tells again, and leaves nobody untold.
         """
-        for parcel in parcels:
-            if parcel.storing() is not None and parcel.stored is not None:
-                self.stack.hooks.artifact_stored(self.run, parcel.stored)
+        missed = self._telling.stored(parcels)
         stored: list[tuple[ArtifactRecord, DeliveryRecord]] = []
         with self.metadata.transaction():
             for parcel in parcels:
@@ -287,9 +289,10 @@ class Courier:
                 self.metadata.update_delivery(delivery)
                 artifact = attrs.evolve(artifact, artifact_id=parcel.artifact_id)
                 stored.append((artifact, delivery))
+            self._ledger.owe(missed)
             if step is not None:
                 self.metadata.set_step_status(self.run.run_id, step, self._standing(parcels, step))
-        self._ledger.tell(delivery for _, delivery in stored)
+        self._ledger.tell((*(delivery for _, delivery in stored), *missed))
         return [artifact for artifact, _ in stored]
 
     def _deliver(

@@ -117,6 +117,45 @@ class Ledger:
         known = (self.metadata.delivery(delivery.key) for delivery in opened)
         return [delivery for delivery in known if delivery]
 
+    def missed(
+        self,
+        place: Producer,
+        hook: tuple[str, str, str],
+        error: Exception,
+        payload: dict[str, Any] | None,
+    ) -> DeliveryRecord:
+        """Return the line for what a component was told of and missed; nothing is written yet.
+
+        Args:
+            place: The output that it was told of; of a run as a whole, where it stands.
+            hook: The hook, the component and its type.
+            error: What it raised.
+            payload: What it has to be told besides.
+        """
+        name, component, component_type = hook
+        moment = self.clock()
+        return DeliveryRecord(
+            key=delivery_key(place.run_id, place.step, place.output, name, component),
+            run_id=place.run_id,
+            step=place.step,
+            output=place.output,
+            hook=name,
+            component=component,
+            component_type=component_type,
+            status=DeliveryStatus.FAILED,
+            created_at=moment,
+            updated_at=moment,
+            attempts=1,
+            error=self.redact(said(error)),
+            payload=payload,
+        )
+
+    def owe(self, missed: Iterable[DeliveryRecord]) -> None:
+        """Write down what was missed; a line that was paid or forgiven is owed anew."""
+        for line in missed:
+            if not self.metadata.add_deliveries([line]):
+                self.metadata.update_delivery(line)
+
     def begin(self, delivery: DeliveryRecord) -> DeliveryRecord:
         """Count an attempt, before it is made."""
         return self._update(delivery, attempts=delivery.attempts + 1, reason=None)
