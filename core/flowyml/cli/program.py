@@ -104,6 +104,9 @@ def run(arguments: Sequence[str]) -> int:
         complain(f"Error: {error}")
         code = error.exit_code
         _drop_what_cannot_be_written()
+    except SystemExit as quit_:
+        complain(f"Error: {_who_quit(quit_)}")
+        code = 1
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted", err=True)
         code = INTERRUPTED
@@ -111,6 +114,18 @@ def run(arguments: Sequence[str]) -> int:
         silence()
         code = 0
     return int(code or 0)
+
+
+def _who_quit(end: SystemExit) -> str:
+    """Say where somebody else's code ended the program, whose exit code would be a false one."""
+    import traceback
+
+    place = traceback.extract_tb(end.__traceback__)[-1]
+    given = repr(end.code) if isinstance(end.code, int) else "..."  # a text may hold a secret
+    return (
+        f"{place.filename}:{place.lineno}: {place.name} called sys.exit({given}), and the command "
+        "did not come to its end; a plugin says with an Exception what it cannot do"
+    )
 
 
 def _drop_what_cannot_be_written() -> None:

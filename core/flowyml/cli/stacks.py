@@ -224,14 +224,18 @@ def _diagnosis(name: str, type_: str, component: Component) -> list[dict[str, An
     """Ask a component how it is; one that fails while it looks has found something as well."""
     from flowyml.plugins.libraries import missing_libraries
     from flowyml.records import Check
-    from flowyml.stacks.secrecy import component_secrets, redact
+    from flowyml.stacks.guarding import answers
+    from flowyml.stacks.secrecy import component_secrets, redact, said
 
     if any(missing_libraries(component)):
         return []  # there is nothing else to ask
     try:
-        checks = list(component.diagnose()) or [_checked_in_advance(component)]
-    except Exception as error:  # noqa: BLE001  # whatever it is, it is the finding
-        checks = [Check("diagnosis", ok=False, message=f"{type(error).__name__}: {error}")]
+        checks = list(answers(component.diagnose(), Check, "diagnose", name))
+        checks = checks or [_checked_in_advance(component)]
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # noqa: BLE001  # whatever it is, it is the finding
+        checks = [Check("diagnosis", ok=False, message=said(error))]
     secrets = component_secrets([component])
     return [
         {

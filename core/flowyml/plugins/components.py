@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, ClassVar, Protocol, Self
+from typing import TYPE_CHECKING, ClassVar, Protocol, Self, runtime_checkable
 
 from attrs import define
 
@@ -154,6 +154,7 @@ class Extension(Component):
     role: ClassVar[str] = "extension"
 
 
+@runtime_checkable
 class StepExecutor(Protocol):
     """Runs the steps of one run, wherever that is.
 

@@ -144,7 +144,7 @@ class Acts:
         """End every endpoint that serves a model, and yield its name."""
         component = only_component(self.stack, "model_deployer")
         known = {endpoint: (e.version, e.digest) for endpoint, e in serving(events).items()}
-        for deployment in self.stack.hooks.list_deployments(component):
+        for deployment in self._served_by(component):
             if deployment.model == name:
                 known[deployment.endpoint] = (deployment.version, deployment.digest)
             else:
@@ -189,9 +189,13 @@ class Acts:
                 return found
         return None
 
+    def _served_by(self, component: str) -> Sequence[Deployment]:
+        with self.stack.hooks.in_words("list what it serves", component):
+            return self.stack.hooks.list_deployments(component)
+
     def _refuse_foreign(self, name: str, endpoint: str, component: str) -> None:
         """Refuse to put an earlier version in the place of another model."""
-        for deployment in self.stack.hooks.list_deployments(component):
+        for deployment in self._served_by(component):
             if deployment.endpoint == endpoint and deployment.model != name:
                 message = (
                     f"the endpoint {endpoint!r} serves {deployment.model}@{deployment.version}; "

@@ -209,7 +209,9 @@ class _Builder:
             return member.component.beside(others)
         except ConfigurationError as cause:
             told = list(cause.problems)
-        except Exception as cause:  # noqa: BLE001  # a component's own code may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as cause:  # noqa: BLE001  # a component may even call sys.exit()
             told = [Problem(f"{member.name}: {said(cause)}")]
         secrets, place = component_secrets(everyone), self.nodes[member.name].location
         raise ConfigurationError(

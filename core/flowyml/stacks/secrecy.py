@@ -20,6 +20,7 @@ __all__ = [
     "is_told",
     "redact",
     "said",
+    "text_of",
     "without_logins",
 ]
 
@@ -65,10 +66,18 @@ def without_logins(text: str) -> str:
     return _LOGIN.sub(rf"\1{HIDDEN}@", text)
 
 
-def said(error: Exception) -> str:
+def said(error: BaseException) -> str:
     """Return what an error says; one that is not ours is named by its class as well."""
-    text = str(error)
+    text = text_of(error)
     return text if isinstance(error, FlowyMLError) and text else f"{type(error).__name__}: {text}"
+
+
+def text_of(error: BaseException) -> str:
+    """Return the text of an error, also of one that raises instead of telling."""
+    try:
+        return str(error)
+    except Exception as fault:  # noqa: BLE001  # how it says it is no worse than what it says
+        return f"(its text cannot be made: {type(fault).__name__})"
 
 
 def is_told(error: BaseException | None, secrets: Iterable[str]) -> bool:
@@ -79,7 +88,7 @@ def is_told(error: BaseException | None, secrets: Iterable[str]) -> bool:
         found = ahead.pop()
         if found is not None and id(found) not in seen:
             seen.add(id(found))
-            if redact(said := str(found), known) != said:
+            if redact(said := text_of(found), known) != said:
                 return True
             ahead += [found.__cause__, found.__context__]
     return False

@@ -94,7 +94,9 @@ class Structurer:
         try:
             made = self._converter.structure(value, cls)
             return self._with_absolute_paths(made), []
-        except Exception as error:  # noqa: BLE001  # a component's own checks may raise anything
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # a component may even call sys.exit()
             return None, list(_faults(error, (), value))
 
     def _with_absolute_paths(self, made: Any) -> Any:
@@ -111,7 +113,7 @@ class Structurer:
         return attrs.evolve(made, **paths) if moved else made
 
 
-def _faults(error: Exception, path: Keys, value: Any) -> Iterator[_Fault]:
+def _faults(error: BaseException, path: Keys, value: Any) -> Iterator[_Fault]:
     """Yield what a tree of cattrs errors says, with the keys that lead to each."""
     if isinstance(error, ClassValidationError):
         noted, bare = error.group_exceptions()
@@ -134,7 +136,9 @@ def _faults(error: Exception, path: Keys, value: Any) -> Iterator[_Fault]:
         yield _Fault(path, f"it could not be made: {said(error)}", FOREIGN)
 
 
-def _below(error: Exception, path: Keys, key: str | int, cls: Any, value: Any) -> Iterator[_Fault]:
+def _below(
+    error: BaseException, path: Keys, key: str | int, cls: Any, value: Any
+) -> Iterator[_Fault]:
     there = isinstance(value, list) or (isinstance(value, dict) and key in value)
     if there:
         yield from _faults(error, (*path, key), value[key])
