@@ -2,7 +2,8 @@
 
 A hook that picks one backend is called on that component alone; extensions stay in the call, so
 that their wrappers are around it. A hook that informs reaches every component and extension, and
-what one of them raises keeps it from none of the others.
+what one of them raises keeps it from none of the others: it becomes a warning, or is returned where
+a component has to be told again.
 """
 
 from __future__ import annotations
@@ -39,9 +40,11 @@ from flowyml.storage.files import FileSource, StoreRequest
 
 __all__ = ["Hooks", "LifecycleWarning"]
 
+Tell = Callable[[GuardedCall], object]
+
 
 class LifecycleWarning(UserWarning):
-    """A component or an extension failed while it was told of a run or a step."""
+    """Somebody failed while told of a run or a step, who is not told again."""
 
 
 @define
@@ -204,23 +207,33 @@ class Hooks:
 
     def run_started(self, run: RunInfo) -> None:
         """Tell that a run begins."""
-        self._inform("run_started", lambda call: call(run=run))
+        self._warn("run_started", self._inform("run_started", lambda call: call(run=run)))
 
-    def run_finished(self, run: RunInfo, status: RunStatus) -> None:
-        """Tell that a run ended."""
-        self._inform("run_finished", lambda call: call(run=run, status=status))
+    def run_finished(self, run: RunInfo, status: RunStatus) -> Mapping[str, Exception]:
+        """Tell that a run ended; return what components raised, by their names."""
+        return self._missed("run_finished", lambda call: call(run=run, status=status))
 
-    def artifact_stored(self, run: RunInfo, stored: StoredArtifact) -> None:
-        """Tell that an artifact lies in a store."""
-        self._inform("artifact_stored", lambda call: call(run=run, stored=stored))
+    def tell_finished(self, component: str, run: RunInfo, status: RunStatus) -> None:
+        """Tell one component, which missed it, that a run ended."""
+        self._subset("run_finished", {component})(run=run, status=status)
+
+    def artifact_stored(self, run: RunInfo, stored: StoredArtifact) -> Mapping[str, Exception]:
+        """Tell that an artifact lies in a store; return what components raised, by their names."""
+        return self._missed("artifact_stored", lambda call: call(run=run, stored=stored))
+
+    def tell_stored(self, component: str, run: RunInfo, stored: StoredArtifact) -> None:
+        """Tell one component, which missed it, that an artifact lies in a store."""
+        self._subset("artifact_stored", {component})(run=run, stored=stored)
 
     def step_started(self, run: RunInfo, step: str) -> None:
         """Tell that a step begins."""
-        self._inform("step_started", lambda call: call(run=run, step=step))
+        raised = self._inform("step_started", lambda call: call(run=run, step=step))
+        self._warn("step_started", raised)
 
     def step_finished(self, run: RunInfo, step: str, status: StepStatus) -> None:
         """Tell that a step ended."""
-        self._inform("step_finished", lambda call: call(run=run, step=step, status=status))
+        raised = self._inform("step_finished", lambda call: call(run=run, step=step, status=status))
+        self._warn("step_finished", raised)
 
     # ─── what a component could not do ──────────────────────────────────────────────────────────
 
@@ -259,10 +272,24 @@ class Hooks:
         asked = [name for name in reached if name not in self._extensions] or reached
         return GuardedCall(caller, hook, ", ".join(asked))
 
-    def _inform(self, hook: str, tell: Callable[[GuardedCall], object]) -> None:
+    def _inform(self, hook: str, tell: Tell) -> dict[str, Exception]:
+        """Tell everybody, whatever one raises; return that, by name."""
+        raised: dict[str, Exception] = {}
         for told in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
             try:
                 tell(self._subset(hook, {told.plugin_name}))
             except Exception as error:  # noqa: BLE001  # a run outlives whoever watches it
-                message = f"{told.plugin_name}: {hook} failed: {said(error)}"
-                warnings.warn(redact(message, self._secrets), LifecycleWarning, stacklevel=3)
+                raised[told.plugin_name] = error
+        return raised
+
+    def _missed(self, hook: str, tell: Tell) -> dict[str, Exception]:
+        """Tell everybody; warn of what extensions raise, and return the rest."""
+        raised = self._inform(hook, tell)
+        watching = {name: raised.pop(name) for name in self._extensions & raised.keys()}
+        self._warn(hook, watching)
+        return raised
+
+    def _warn(self, hook: str, raised: Mapping[str, Exception]) -> None:
+        for name, error in raised.items():
+            message = f"{name}: {hook} failed: {said(error)}"
+            warnings.warn(redact(message, self._secrets), LifecycleWarning, stacklevel=4)
