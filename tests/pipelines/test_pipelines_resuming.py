@@ -283,3 +283,24 @@ def test_what_a_run_was_given_may_be_said_again(write_file: WriteFile, project: 
     assert went_on.success
     with MetadataStore.open(project.metadata_path) as metadata:
         assert metadata.run(failed.run_id).parameters == {"lr": 10.0}
+
+
+def test_a_run_whose_inputs_were_collected_cannot_go_on(
+    write_file: WriteFile, project: Project
+) -> None:
+    """Nothing runs for it, and the error says what made room, and how to begin anew."""
+    write_file("flow.py", TUNED)
+    failed = find_pipeline("flow.py", project).run(parameters={"lr": 20.0})
+    with MetadataStore.open(project.metadata_path) as metadata:
+        (rows,) = metadata.artifacts(run_id=failed.run_id)
+        metadata.collect_artifact(rows.uri)
+
+    said = (
+        r"cannot go on: step 'fit' takes 'rows', which `flowyml artifact gc` collected on "
+        r".* UTC; begin a new run with `flowyml run flow.py:pipeline --param lr=20.0`"
+    )
+    with pytest.raises(PipelineError, match=said):
+        resume(failed.run_id)
+
+    with MetadataStore.open(project.metadata_path) as metadata:
+        assert [step.attempts for step in metadata.steps(failed.run_id)] == [1, 1]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from flowyml.pipelines.planning import check_parameters
 from flowyml.pipelines.result import RunResult, read_result
 from flowyml.pipelines.run import Undertaking
 from flowyml.records import RunInfo, RunStatus, StepStatus
+from flowyml.routing.collect import output_artifacts
 from flowyml.routing.router import Router
 from flowyml.stacks.active import command_line, current_project, current_stack, from_here
 from flowyml.stacks.project import Project
@@ -86,6 +87,7 @@ def _go_on(
         graph = pipeline.graph(context)
         check_parameters(pipeline, graph, given)
         _refuse_in_place_of_defaults(given, record, pipeline, graph)
+        _refuse_without_inputs(record, pipeline, graph, finished, metadata)
     stack = stack.keeping(context.secrets)
     run = RunInfo(record.run_id, record.pipeline, record.stack, record.started_at)
     undertaking = Undertaking(
@@ -136,11 +138,44 @@ def _refuse_in_place_of_defaults(
 
 
 def _unchangeable(record: RunRecord, had: str, name: str, value: object) -> str:
-    again = shlex.join(["--param", f"{name}={value}"])
     return (
         f"the run {record.run_id} {had}, and what a run was given stays as it was; begin a new one "
-        f"with `flowyml run {record.reference or record.pipeline} {again}`"
+        f"with `{_anew(record, {name: value})}`"
     )
+
+
+def _anew(record: RunRecord, given: Mapping[str, Any]) -> str:
+    """Return the command that begins another run of a pipeline, with these values of its own."""
+    options = (part for name, value in given.items() for part in ("--param", f"{name}={value}"))
+    return shlex.join(["flowyml", "run", record.reference or record.pipeline, *options])
+
+
+def _refuse_without_inputs(
+    record: RunRecord,
+    pipeline: Pipeline,
+    graph: Graph,
+    finished: Collection[str],
+    metadata: MetadataStore,
+) -> None:
+    """Refuse to go on where a step that has to run takes what was deleted to make room.
+
+    Raises:
+        PipelineError: An input was collected.
+    """
+    for node in (node for name, node in graph.nodes.items() if name not in finished):
+        for name in (taken.name for taken in node.inputs if taken.kind == "output"):
+            producer = graph.producers[name]
+            if producer not in finished:
+                continue
+            for artifact in output_artifacts(record.run_id, producer, name, metadata).values():
+                if artifact.collected_at is not None:
+                    message = (
+                        f"the run {record.run_id} cannot go on: step {node.name!r} takes {name!r}, "
+                        f"which `flowyml artifact gc` collected on "
+                        f"{artifact.collected_at:%Y-%m-%d %H:%M} UTC; begin a new run with "
+                        f"`{_anew(record, _given_to(pipeline, record))}`"
+                    )
+                    raise PipelineError(message)
 
 
 def _as_left_out(parameters: Mapping[str, Any], record: RunRecord) -> Context:
@@ -156,13 +191,17 @@ def context_of(pipeline: Pipeline, record: RunRecord) -> Context:
     A value that looks like what is recorded is taken from the pipeline, where it is the object
     itself and not its record.
     """
+    return pipeline.context.over(_given_to(pipeline, record))
+
+
+def _given_to(pipeline: Pipeline, record: RunRecord) -> dict[str, Any]:
+    """Return what a run was given besides what its pipeline's own context has by now."""
     own = recordable(pipeline.context.public)
-    given = {
+    return {
         name: value
         for name, value in record.parameters.items()
         if name not in own or own[name] != value
     }
-    return pipeline.context.over(given)
 
 
 def _found(record: RunRecord, project: Project) -> Pipeline:
