@@ -109,7 +109,8 @@ def test_a_tracker_that_is_down_leaves_a_debt_that_is_paid_later(notebook: Path)
 
     assert result.status is RunStatus.INCOMPLETE
     assert not result.success
-    assert "owed, not logged (experiment_tracker)" in str(result)
+    owed = "owed, not logged (experiment_tracker): the notebook is closed"
+    assert (str(result).count(owed), result._repr_html_().count(owed)) == (2, 2)
     with pytest.raises(IncompleteRunError, match="owes 2 deliveries"):
         result.raise_for_status()
 

@@ -10,7 +10,7 @@ from flowyml.errors import FlowyMLError, IncompleteRunError, StepError
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord, StepRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.stored import Outputs
-from flowyml.records import DeliveryStatus, RunStatus, StepStatus
+from flowyml.records import CONTEXT, DeliveryStatus, RunStatus, StepStatus
 from flowyml.stacks.project import Project
 from flowyml.stacks.stack import Stack
 
@@ -91,6 +91,8 @@ class RunResult:
         """Tell for each output where it went, in lines for a terminal."""
         lines = [f"run {self.run_id}  {self.pipeline} on {self.stack}: {self.status}"]
         delivered = self._by_output()
+        for deliveries in delivered.get(CONTEXT, {}).values():  # those of the run as a whole
+            lines += [f"  {CONTEXT}", *(f"      {_told(delivery)}" for delivery in deliveries)]
         for step in self.steps:
             lines.append(f"  {step.name}: {_ended(step)}")
             for output, deliveries in delivered.get(step.name, {}).items():
@@ -103,11 +105,12 @@ class RunResult:
     def _repr_html_(self) -> str:
         """Tell the same as a table, for a notebook."""
         delivered = self._by_output()
+        whole = [CONTEXT] if CONTEXT in delivered else []
         rows = "".join(
-            f"<tr><td>{html.escape(step.name)}</td><td>{html.escape(output)}</td>"
+            f"<tr><td>{html.escape(step)}</td><td>{html.escape(output)}</td>"
             f"<td>{'<br>'.join(html.escape(_told(delivery)) for delivery in deliveries)}</td></tr>"
-            for step in self.steps
-            for output, deliveries in delivered.get(step.name, {"": []}).items()
+            for step in (*whole, *(step.name for step in self.steps))
+            for output, deliveries in delivered.get(step, {"": []}).items()
         )
         head = html.escape(f"{self.pipeline} on {self.stack}: {self.status} ({self.run_id})")
         why = f"<pre>{html.escape(str(self.error))}</pre>" if self.error else ""
