@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -63,12 +64,15 @@ def test_requirements(package: str) -> tuple[str, ...]:
     return (*group("test"), *beside)
 
 
-def install_compiled(session: nox.Session, *requirements: str) -> None:
-    """Install packages and compile them, and the checkout's own, before anything imports them.
+def install_for_tests(session: nox.Session, *requirements: str) -> None:
+    """Install packages, and compile them only where Python may write no bytecode of its own.
 
-    uv leaves that to the first import. Where Python may write no bytecode, as in many containers,
-    each of the hundreds of processes that the tests start would compile all of it again.
+    Where it may, it compiles what is imported, a third of all that lies there. Where it may not, as
+    in many containers, each of the hundreds of processes that the tests start would compile anew.
     """
+    if not sys.dont_write_bytecode:
+        session.install("--no-compile", *requirements)
+        return
     session.install(*requirements, env={"UV_COMPILE_BYTECODE": "1"})  # pip does so unasked
     sources = ("core", "plugins", *(f"{plugin}/src" for plugin in PLUGINS))
     session.run("python", "-m", "compileall", "-q", *sources, silent=True)
@@ -85,7 +89,7 @@ def install_workspace(session: nox.Session) -> None:
 def tests(session: nox.Session, package: str) -> None:
     """Run one package's tests where only it and the core are installed."""
     plugin = () if package == "." else ("-e", with_extras(package))
-    install_compiled(session, "-e", ".[testing,examples]", *plugin, *test_requirements(package))
+    install_for_tests(session, "-e", ".[testing,examples]", *plugin, *test_requirements(package))
     folders = [f"{package}/tests"] if plugin else []
     # Whole files go to one worker: their servers start once. conftest.py says which begin.
     spread = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
@@ -95,7 +99,7 @@ def tests(session: nox.Session, package: str) -> None:
 @nox.session(default=False, venv_backend="venv")
 def formats(session: nox.Session) -> None:
     """Run the tests of every serializer where every library is installed that has one."""
-    session.install("-e", ".[testing,examples]", *group("test", "formats"))
+    install_for_tests(session, "-e", ".[testing,examples]", *group("test", "formats"))
     session.run("pytest", "tests/serialization", *session.posargs)
 
 
