@@ -10,11 +10,14 @@ import threading
 import warnings
 import weakref
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from enum import Enum, StrEnum
 from pathlib import Path
 from typing import Any, Literal
 
 import pytest
+from attrs import frozen
 
 from flowyml import Dataset, Metrics, Model, Parameters, Pipeline, context, secret, step
 from flowyml.errors import ConfigurationError, NotFoundError, PipelineError
@@ -90,6 +93,21 @@ def test_a_parameter_that_no_step_takes_is_refused() -> None:
         production().run(parameters={"lrr": 1})
 
 
+class Mode(Enum):
+    FAST = "fast"
+
+
+class Level(StrEnum):
+    """Its members are equal to their texts."""
+
+    HIGH = "high"
+
+
+@frozen
+class Settings:
+    depth: int
+
+
 @pytest.mark.parametrize(
     ("annotation", "value", "given"),
     [
@@ -101,6 +119,14 @@ def test_a_parameter_that_no_step_takes_is_refused() -> None:
         (list[int], "1,2", "str"),
         (float, secret("abc"), "str"),
         (Literal["a", "b"] | None, "c", "str"),
+        (date, "2026-01-01", "str"),
+        (Decimal | None, 1.5, "float"),
+        (bytes, "abc", "str"),
+        (Mode, "fast", "str"),
+        (Level, "fast", "str"),
+        (Settings, {"depth": 3}, "dict of str: int"),
+        (list[int], [1, "a"], "list of int and str"),
+        (dict[str, list[int]], {"a": ["x"]}, "dict of str: list of str"),
     ],
 )
 def test_a_parameter_of_another_type_is_refused(
@@ -127,6 +153,12 @@ def test_a_parameter_of_another_type_is_refused(
         (Path, "a.csv"),
         (Any, "abc"),
         (Literal["a"], "a"),
+        (Decimal, 1),
+        (Level, "high"),
+        (list[float], [1, 2.5]),
+        (dict[str, Path], {"a": "x.csv"}),
+        (tuple[int, ...], [1]),
+        (Parameters, {"depth": 3}),
     ],
 )
 def test_a_parameter_that_may_fit_is_taken(annotation: object, value: object) -> None:

@@ -15,7 +15,11 @@ from collections.abc import (
     Iterator,
     Mapping,
 )
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
 from typing import Annotated, Any, Final, Literal, NewType, TypeVar, Union, get_args, get_origin
+from uuid import UUID
 
 from attrs import field, frozen
 
@@ -33,6 +37,9 @@ __all__ = [
 
 PLAIN: Final = frozenset({bool, int, float, str, list, dict})
 """What can be given from outside of Python; an annotation of these says all that is to be known."""
+
+UNSPELLED: Final = (bytes, date, time, timedelta, Decimal, UUID)
+"""What no plain value is, nor stands for; a class of somebody else may well take a text."""
 
 NONE: Final = type(None)
 
@@ -126,7 +133,7 @@ def can_accept(parameter: object, produced: object) -> bool:
 
 
 def may_take(parameter: object, value: object) -> bool:
-    """Whether a parameter may be given a value; only plain values for plain types are refused."""
+    """Whether a parameter may be given a value; only a plain value is refused, where it is sure."""
     bare = _bare(parameter)
     if get_origin(bare) in {Union, types.UnionType}:
         return any(may_take(part, value) for part in get_args(bare))
@@ -135,9 +142,36 @@ def may_take(parameter: object, value: object) -> bool:
     wanted, given = get_origin(bare) or bare, type(value)
     if wanted in {None, NONE}:
         return value is None
-    if given not in PLAIN or not isinstance(wanted, type) or wanted not in PLAIN:
+    if given not in PLAIN or not isinstance(wanted, type):
         return True
-    return issubclass(given, wanted) or _promotes(wanted, given)
+    if wanted not in PLAIN:
+        return not _is_unspelled(wanted, value)
+    fits = issubclass(given, wanted) or _promotes(wanted, given)
+    return fits and _elements_may_be_taken(bare, value)
+
+
+def _is_unspelled(wanted: type, value: object) -> bool:
+    """Whether a class is surely not what a plain value is."""
+    if issubclass(wanted, Enum):  # a member that is a text or a number is equal to its value
+        return not (issubclass(wanted, type(value)) and value in [each.value for each in wanted])
+    is_record = hasattr(wanted, "__dataclass_fields__") or hasattr(wanted, "__attrs_attrs__")
+    if is_record:
+        return not (isinstance(value, Mapping) and issubclass(wanted, Mapping))
+    return issubclass(wanted, UNSPELLED) and not (wanted is Decimal and type(value) is int)
+
+
+def _elements_may_be_taken(wanted: object, value: object) -> bool:
+    """Whether what a list or a dict holds may be taken as what the annotation says of it."""
+    said: Any = get_args(wanted)
+    if isinstance(value, list) and len(said) == 1:
+        return all(may_take(said[0], item) for item in value)
+    if isinstance(value, dict) and len(said) == 2:  # noqa: PLR2004  # keys and values
+        return all(
+            may_take(part, item)
+            for pair in value.items()
+            for part, item in zip(said, pair, strict=True)
+        )
+    return True
 
 
 def spelled(annotation: object) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from flowyml.artifacts import Parameters
@@ -90,10 +90,20 @@ def _check_values(node: Node, given: Mapping[str, Any]) -> None:
         if not may_take(annotation, value):
             message = (
                 f"step {node.name!r} takes {taken.parameter!r} as {spelled(annotation)}, and this "
-                f"run gives it {type(value).__name__}; a number is written as 0.1, a bool as true "
-                "or false, and text that looks like one of them in quotes, as '\"5\"'"
+                f"run gives it {_kind(value)}; a number is written as 0.1, a bool as true "
+                "or false, and text that looks like one of them in quotes, as '\"5\"'; what has no "
+                "such form, let the step make of the text"
             )
             raise PipelineError(message)
+
+
+def _kind(value: object) -> str:
+    """Say of which kind a value is, which may be a secret; of a container what it holds as well."""
+    name = type(value).__name__
+    items: Iterable[object] = value if isinstance(value, list) else ()
+    pairs = value.items() if isinstance(value, dict) else ()
+    held = [_kind(item) for item in items] + [f"{_kind(key)}: {_kind(it)}" for key, it in pairs]
+    return f"{name} of {' and '.join(dict.fromkeys(held))}" if held else name
 
 
 def _declared(node: Node) -> Iterator[DeclaredOutput]:
