@@ -2,10 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
+from typing import TypeVar
+
 from flowyml.errors import DeliveryError
 from flowyml.records import ModelVersion, Registration
 
-__all__ = ["unless_other"]
+__all__ = ["settle", "unless_other"]
+
+Claim = TypeVar("Claim")
+
+
+def settle(
+    claims: Sequence[Claim], own: Collection[Claim], give_up: Callable[[Claim], None]
+) -> Claim:
+    """Let one of those who registered a version at the same moment have it: the first one.
+
+    A vendor's registry that counts by itself does not know of the user's versions, and takes one
+    twice. Its own count is given once, and whoever looks after it was given sees whoever was
+    earlier. So all of them agree, whenever each of them looks.
+
+    Args:
+        claims: What bears the version, in the order of the registry's count.
+        own: What the delivery made that is looking.
+        give_up: Deletes one of its own; one that is gone already is no error.
+
+    Returns:
+        The first claim, which may be another delivery's, with another model.
+    """
+    first = claims[0]
+    for claim in own:
+        if claim != first:
+            give_up(claim)
+    return first
 
 
 def unless_other(found: ModelVersion, registration: Registration) -> ModelVersion:

@@ -9,7 +9,7 @@ from attrs import define, field
 
 from flowyml.errors import NotFoundError
 from flowyml.plugins import ModelRegistry, hookimpl
-from flowyml.plugins.versions import unless_other
+from flowyml.plugins.versions import settle, unless_other
 from flowyml.records import ApprovalStatus, Check, DeliveryContext, ModelVersion, Registration
 from flowyml_aws.bundles import make_bundle
 from flowyml_aws.checks import looked_at
@@ -73,24 +73,22 @@ class SageMakerModelRegistry(SageMakerComponent, ModelRegistry):
             return self._settled(registration, arn)
 
     def _settled(self, registration: Registration, arn: str) -> ModelVersion:
-        """Let the package that SageMaker counted first have the version; delete one that is later.
-
-        Nothing in SageMaker refuses a version of the user's twice. Its own count is given once,
-        and whoever is later sees whoever was earlier.
+        """Return the version that a registration has; of what it made, a later one is deleted.
 
         Raises:
             DeliveryError: Another process was faster, with another model.
         """
-        same = self._of_version(registration)
-        first = same[0].arn if same else arn
-        if first != arn:
-            try:
-                self.client.delete_model_package(ModelPackageName=arn)
-            except Exception as error:  # another process does the same delivery
-                if not is_missing(error):
-                    raise
+        same = [one.arn for one in self._of_version(registration)]
+        first = settle(same or [arn], [arn], self._give_up)
         found = self._describe(first, self._aliases(registration.name))
         return unless_other(found, registration)
+
+    def _give_up(self, arn: str) -> None:
+        try:
+            self.client.delete_model_package(ModelPackageName=arn)
+        except Exception as error:  # another process does the same delivery
+            if not is_missing(error):
+                raise
 
     def _store_of(self, uri: str) -> S3ArtifactStore:
         return self.store.covering(uri)

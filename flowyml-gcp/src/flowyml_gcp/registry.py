@@ -11,7 +11,7 @@ from attrs import define
 
 from flowyml.errors import DeliveryError, NotFoundError
 from flowyml.plugins import ModelRegistry, hookimpl
-from flowyml.plugins.versions import unless_other
+from flowyml.plugins.versions import settle, unless_other
 from flowyml.records import ApprovalStatus, DeliveryContext, ModelVersion, Registration
 from flowyml_gcp.containers import serving_image
 from flowyml_gcp.names import (
@@ -70,25 +70,21 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
     def _settled(
         self, registration: Registration, context: DeliveryContext, resource: str
     ) -> ModelVersion:
-        """Let the version that Vertex AI counted first be the user's; delete one that is later.
+        """Return the version that a registration has; of what it made, a later one is deleted.
 
-        Vertex AI refuses no version of the user's while another one of it is being uploaded. Its
-        own count is given once, and whoever waits for the others sees all of them.
+        Vertex AI refuses no version of the user's while another one of it is being uploaded, and
+        whoever waits for the others sees all of them.
 
         Raises:
             DeliveryError: Another process was faster, with another model.
         """
-        from google.api_core.exceptions import NotFound
-
         name, what = self._name(registration.name), f"register {registration.name!r}"
         self.wait_for_others(self.models, name, what)
         labels = _labels(registration, context)
         label = "flowyml-version" if registration.version else "flowyml-key"
-        first = min(self._versions(name, f'labels.{label}="{labels[label]}"'), key=_count)
-        if first.registry_id != resource:
-            with suppress(NotFound):  # another process does the same delivery
-                operation = self.models.delete_model_version(request={"name": resource})
-                self.wait(operation, f"give up {resource}")
+        found = self._versions(name, f'labels.{label}="{labels[label]}"')
+        claims = {str(one.registry_id): one for one in sorted(found, key=_count)}
+        first = claims[settle(list(claims), [resource], self._give_up)]
         if registration.version and first.version != registration.version:  # the later one had it
             alias = version_alias(registration.version)
             self.models.merge_version_aliases(
@@ -96,6 +92,13 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
             )
             first = self._get(str(first.registry_id))
         return unless_other(first, registration)
+
+    def _give_up(self, resource: str) -> None:
+        from google.api_core.exceptions import NotFound
+
+        with suppress(NotFound):  # another process does the same delivery
+            operation = self.models.delete_model_version(request={"name": resource})
+            self.wait(operation, f"give up {resource}")
 
     def _registered(
         self, registration: Registration, context: DeliveryContext

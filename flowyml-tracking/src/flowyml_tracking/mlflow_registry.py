@@ -13,7 +13,7 @@ from attrs import define, field
 
 from flowyml.errors import DeliveryError, FlowyMLError, NotFoundError
 from flowyml.plugins import Component, ModelRegistry, hookimpl
-from flowyml.plugins.versions import unless_other
+from flowyml.plugins.versions import settle, unless_other
 from flowyml.records import (
     ApprovalStatus,
     Check,
@@ -90,12 +90,11 @@ class MLflowModelRegistry(ModelRegistry):
             raise DeliveryError(message)
         with answers(self._address, f"register the model {registration.name!r}"):
             self._make_name(registration.name)
-            versions = self._versions(registration.name)
-            existing = _existing(versions, registration, context.key)
-            if existing is None:
-                taken = {_version_of(version) for version in versions}
-                existing = self._create(registration, context, taken)
-            return self._record(existing)
+            found = self._settled(registration, context.key)
+            while found is None:
+                made = self._create(registration, context)
+                found = self._settled(registration, context.key, made)
+            return unless_other(self._record(found), registration)
 
     def _make_name(self, name: str) -> None:
         try:
@@ -104,36 +103,45 @@ class MLflowModelRegistry(ModelRegistry):
             if not is_taken(error):
                 raise
 
-    def _create(self, registration: Registration, context: DeliveryContext, taken: set[str]) -> Any:
+    def _settled(self, registration: Registration, key: str, *made: Any) -> Any:
+        """Return the version that a registration has, or None where it has none.
+
+        It is what this delivery made before, or what bears the user's version. MLflow sends a
+        request again whose answer got lost, where its user has set that: of what it made so, one
+        is kept.
+        """
+        found = (*made, *self._versions(registration.name))
+        by_number = {_number(version): version for version in found}
+        versions = [by_number[number] for number in sorted(by_number)]
+        own = [version for version in versions if version.tags.get("flowyml.key") == key]
+        wanted = _version_of(own[0]) if own else registration.version
+        claims = [version for version in versions if _version_of(version) == wanted]
+        if not claims:
+            return None
+        first = settle(claims, own, self._give_up)
+        # Where MLflow counts, its number may be a version of a user's own: the next one, then.
+        return first if registration.version or first in own else None
+
+    def _give_up(self, version: Any) -> None:
+        try:
+            self._client.delete_model_version(version.name, version.version)
+        except Exception as error:  # another process does the same delivery
+            if not is_missing(error):
+                raise
+
+    def _create(self, registration: Registration, context: DeliveryContext) -> Any:
         runs = MLflowRuns(self.tracking_uri, self.experiment_name)
         experiment_id = runs.experiment_id(context.run)
         run = runs.find(context.run)
         run_id = run.run_id if run else None
         model_id = MLflowModels(self._client, experiment_id).log(registration.stored, run_id)
-        while True:
-            made = self._client.create_model_version(
-                registration.name,
-                source=f"models:/{model_id}",
-                run_id=run_id,
-                tags=_tags(registration, context),
-                model_id=model_id,
-            )
-            made = self._first_of(made, context.key)
-            if registration.version or str(made.version) not in taken:
-                return made
-            # A user's own version is called like this number: the next one, then.
-            self._client.delete_model_version(registration.name, made.version)
-
-    def _first_of(self, made: Any, key: str) -> Any:
-        """Return the oldest version that was made under a key, and delete the others.
-
-        MLflow sends a request again whose answer got lost, where its user has set that.
-        """
-        found = self._search(f"{_is_called(made.name)} AND tags.`flowyml.key` = '{key}'")
-        *others, first = found or [made]
-        for other in others:
-            self._client.delete_model_version(other.name, other.version)
-        return first
+        return self._client.create_model_version(
+            registration.name,
+            source=f"models:/{model_id}",
+            run_id=run_id,
+            tags=_tags(registration, context),
+            model_id=model_id,
+        )
 
     def _versions(self, name: str | None) -> list[Any]:
         """Return the versions that FlowyML registered, the newest first."""
@@ -162,10 +170,7 @@ class MLflowModelRegistry(ModelRegistry):
         versions = self._versions(name)
         if version is None:
             return versions[0] if versions else None
-        for known in versions:
-            if _version_of(known) == version:
-                return known
-        return self._aliased(name, version)
+        return _first_of(versions, version) or self._aliased(name, version)
 
     def _aliased(self, name: str, alias: str) -> Any:
         try:
@@ -206,9 +211,8 @@ class MLflowModelRegistry(ModelRegistry):
 
     def _known(self, name: str, version: str) -> Any:
         versions = self._versions(name)
-        for known in versions:
-            if _version_of(known) == version:
-                return known
+        if known := _first_of(versions, version):
+            return known
         names = ", ".join(_version_of(known) for known in versions)
         hint = f"its versions: {names}" if names else "`flowyml model list` shows what it has"
         message = f"MLflow has no model {name!r} with a version {version!r}; {hint}"
@@ -270,24 +274,22 @@ def _tags(registration: Registration, context: DeliveryContext) -> dict[str, str
     return {name: value for name, value in tags.items() if value}
 
 
-def _existing(versions: Sequence[Any], registration: Registration, key: str) -> Any:
-    """Return what was registered before under this key, or as this user's version."""
-    for version in versions:
-        if version.tags.get("flowyml.key") == key:
-            return version
-    for version in versions:
-        if registration.version is not None and _version_of(version) == registration.version:
-            unless_other(_record(version, ()), registration)
-            return version
-    return None
+def _first_of(versions: Sequence[Any], wanted: str) -> Any:
+    """Return what bears a version, the first one of those that compete for it."""
+    return min((one for one in versions if _version_of(one) == wanted), key=_number, default=None)
 
 
 def _version_of(version: Any) -> str:
     return str(version.tags.get("flowyml.version") or version.version)
 
 
+def _number(version: Any) -> int:
+    """Return MLflow's own count of a version."""
+    return int(version.version)
+
+
 def _age(version: Any) -> tuple[int, int]:
-    return int(version.creation_timestamp), int(version.version)
+    return int(version.creation_timestamp), _number(version)
 
 
 def _listed(version: Any, aliases: tuple[str, ...]) -> ModelVersion:
