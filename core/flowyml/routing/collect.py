@@ -155,12 +155,12 @@ def changed(uri: str, recorded: str, found: str, metadata: MetadataStore) -> str
     if later is None:
         return (
             f"{uri} was stored as {recorded} but is {found} now; somebody replaced it, so restore "
-            "it, or run the step that made it again"
+            "it, or run the pipeline that made it again"
         )
     return (
         f"{uri} was stored as {recorded} but is {found} now; {later.run_id}/{later.output} "
-        "replaced it, as its rule's `overwrite` permits, so take that one, or run the step that "
-        "made it again"
+        "replaced it, as its rule's `overwrite` permits, so take that one, or run the pipeline "
+        "that made it again"
     )
 
 

@@ -72,13 +72,13 @@ def _compare(file: StoredFile, size: int, sha256: str, uri: str) -> None:
     if size != file.size:
         message = (
             f"{file.name!r} of {uri} has {size} bytes, and {file.size} were written; "
-            "restore it from a copy, or run the step again"
+            "restore it from a copy, or run its pipeline again"
         )
         raise IntegrityError(message)
     if sha256 != file.sha256:
         message = (
             f"{file.name!r} of {uri} has the SHA-256 {sha256}, and what was written had "
-            f"{file.sha256}; restore it from a copy, or run the step again"
+            f"{file.sha256}; restore it from a copy, or run its pipeline again"
         )
         raise IntegrityError(message)
 
