@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 import attrs
 from attrs import define, field
 
-from flowyml.errors import ConfigurationError
+from flowyml.errors import ConfigurationError, StepError
 from flowyml.plugins import Orchestrator, StepExecutor, hookimpl
 from flowyml.records import RunInfo, StepOutcome, StepStatus, StepTask
 
@@ -247,4 +247,4 @@ def _outcome(task: StepTask, code: int, answer: bytes) -> StepOutcome:
         f"step {task.step!r}: its process {why} and left no outcome; it may have run out of "
         "memory, or what it printed above says more"
     )
-    raise RuntimeError(message)
+    raise StepError(message, step=task.step)

@@ -46,6 +46,8 @@ OF_RUN: Final = """
     FROM steps WHERE run_id = ? ORDER BY position
 """
 
+STATUS: Final = "SELECT status FROM steps WHERE run_id = ? AND name = ?"
+
 
 @frozen(eq=False)
 class StepTable:
@@ -91,6 +93,11 @@ class StepTable:
     def of_run(self, run_id: str) -> list[StepRecord]:
         """Return the steps of a run in the order in which they were added."""
         return [_step(row) for row in self.database.rows(OF_RUN, (run_id,))]
+
+    def status(self, run_id: str, step: str) -> StepStatus | None:
+        """Return how one step of a run stands; None where the run has no such step."""
+        row = self.database.row(STATUS, (run_id, step))
+        return StepStatus(row[0]) if row else None
 
     def _change(self, sql: str, values: tuple[object, ...], run_id: str, step: str) -> None:
         about = f"the status of the step {step!r} of the run {run_id!r}"

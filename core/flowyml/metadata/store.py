@@ -203,6 +203,10 @@ class MetadataStore:
         """Return the steps of a run in the order in which they were added."""
         return self._steps.of_run(run_id)
 
+    def step_status(self, run_id: str, step: str) -> StepStatus | None:
+        """Return how one step of a run stands; None where the run has no such step."""
+        return self._steps.status(run_id, step)
+
     def add_artifact(self, artifact: ArtifactRecord, parents: Sequence[int]) -> int:
         """Add an artifact and what it was made from.
 

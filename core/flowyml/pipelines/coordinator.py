@@ -8,20 +8,23 @@ from collections.abc import Collection, Mapping
 from concurrent.futures import Future
 from contextvars import copy_context
 from queue import SimpleQueue
+from typing import TypeVar
 
 from attrs import define, evolve, field
 
-from flowyml.errors import StepError
+from flowyml.errors import DeliveryError, FlowyMLError, StepError
 from flowyml.metadata.lease import Lease
-from flowyml.pipelines.execution import execute
+from flowyml.pipelines.execution import KEPT, execute
 from flowyml.pipelines.failures import of_step
 from flowyml.pipelines.watching import RunObserver
 from flowyml.pipelines.workplace import Workplace
 from flowyml.plugins.components import StepExecutor
 from flowyml.records import StepOutcome, StepStatus, StepTask
-from flowyml.stacks.secrecy import redact
+from flowyml.stacks.secrecy import redact, said
 
 __all__ = ["Coordinator"]
+
+T = TypeVar("T")
 
 
 @define(eq=False)
@@ -86,6 +89,16 @@ class Coordinator:
 
     def _submit(self, name: str) -> None:
         self._running[name] = time.monotonic()
+        try:
+            future = self._submitted(name)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # an executor may even call sys.exit()
+            future = Future()
+            future.set_exception(error)
+        future.add_done_callback(lambda ended: self._ended.put((name, ended)))
+
+    def _submitted(self, name: str) -> Future[StepOutcome]:
         if self.executor.in_process:
             # Each step in a copy of the caller's context: it knows the caller's `use_stack`.
             context = copy_context()
@@ -95,7 +108,7 @@ class Coordinator:
         else:
             self._tell_started(name)
             future = self.executor.submit(self._execute, self._task_for_elsewhere(name))
-        future.add_done_callback(lambda ended: self._ended.put((name, ended)))
+        return _given(future, Future)
 
     def _task_for_elsewhere(self, name: str) -> StepTask:
         """Return a task with all that a machine needs which does not share the project's folder."""
@@ -112,23 +125,61 @@ class Coordinator:
         """Execute a step in this process."""
         self._tell_started(task.step)
         began = time.monotonic()
-        outcome = execute(task, self.workplace)
+        try:
+            outcome = execute(task, self.workplace)
+        except (Exception, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001  # the format of a value may call sys.exit()
+            outcome = self._failed(task.step, said(error))
         self._tell_finished(outcome, time.monotonic() - began)
         return outcome
 
     def _finish(self, name: str, future: Future[StepOutcome]) -> None:
-        began = self._running.pop(name)
-        error = future.exception()
-        outcome = self._failed(name, str(error) or repr(error)) if error else future.result()
-        if error and not isinstance(error, Exception):
-            raise error
+        began, untold = self._running.pop(name), not self.executor.in_process
+        try:
+            outcome = self._confirmed(name, future.result())
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001  # whatever an executor does, the step failed
+            outcome, untold = self._failed(name, self._why(error)), True
+        if untold:
+            self._tell_finished(outcome, time.monotonic() - began)
+        self._end(outcome)
+
+    def _confirmed(self, name: str, given: object) -> StepOutcome:
+        """Return how a step ended, by what is written down; what an executor says is no proof.
+
+        Raises:
+            TypeError: It says it with no outcome.
+            DeliveryError: It says that the step ended, and nothing of that is written down.
+        """
+        outcome = _given(given, StepOutcome)
         if outcome.records is not None:
             from flowyml.pipelines.luggage import unpack_back  # noqa: PLC0415  # as above
 
             unpack_back(self.workplace.metadata, outcome.records)
-        if error or not self.executor.in_process:
-            self._tell_finished(outcome, time.monotonic() - began)
-        self._end(outcome)
+        metadata, run_id = self.workplace.metadata, self.workplace.run.run_id
+        recorded = metadata.step_status(run_id, name)
+        is_deferred = recorded is outcome.status is StepStatus.PENDING and any(
+            debt.step == name for debt in metadata.debts(run_id)
+        )
+        failed = outcome.status is StepStatus.FAILED and recorded in {*KEPT, StepStatus.FAILED}
+        if failed or is_deferred:
+            return evolve(outcome, step=name)
+        if outcome.status in KEPT and recorded in KEPT:
+            return StepOutcome(name, recorded)
+        message = outcome.error or (
+            f"the orchestrator says that it is {outcome.status}, and what is written down says "
+            f"{recorded}; look for it where it was to run, then resume the run"
+        )
+        raise DeliveryError(message)
+
+    def _why(self, error: BaseException) -> str:
+        """Return why a step failed that failed outside of its own code."""
+        if isinstance(error, FlowyMLError):
+            return said(error)
+        type_ = self.workplace.stack.types["orchestrator"]
+        return f"the orchestrator ({type_}) did not bring it to its end: {said(error)}"
 
     def _failed(self, name: str, why: str) -> StepOutcome:
         """Write down that a step failed for a reason outside of it, which may name it already."""
@@ -172,3 +223,13 @@ class Coordinator:
     def _tell_finished(self, outcome: StepOutcome, seconds: float) -> None:
         self.workplace.stack.hooks.step_finished(self.workplace.run, outcome.step, outcome.status)
         self.observer.step_finished(outcome.step, outcome.status, seconds, outcome.error)
+
+
+def _given(given: object, cls: type[T]) -> T:
+    """Return what an executor gave, which has to be of a class."""
+    if isinstance(given, cls):
+        return given
+    message = (
+        f"submit() came to an object of the class {type(given).__name__}, not to a {cls.__name__}"
+    )
+    raise TypeError(message)

@@ -103,7 +103,7 @@ def _go_on(
                 metadata.set_step_status(run.run_id, name, StepStatus.PENDING)
         return undertaking.proceed(metadata, executor, lease, finished)
     finally:
-        executor.close()
+        stack.hooks.close_executor(executor)
 
 
 def _refuse_other_values(given: Mapping[str, Any], record: RunRecord) -> None:

@@ -30,7 +30,7 @@ from flowyml.routing.router import Router
 from flowyml.routing.telling import ENDED
 from flowyml.stacks.active import current_project, current_stack, from_here
 from flowyml.stacks.project import Project
-from flowyml.stacks.secrecy import component_secrets, is_told, redact
+from flowyml.stacks.secrecy import component_secrets, is_told, redact, text_of
 from flowyml.stacks.stack import Stack
 
 if TYPE_CHECKING:
@@ -105,7 +105,7 @@ class Undertaking:
                 with Lease(metadata, self.run.run_id) as lease:
                     return self.proceed(metadata, executor, lease)
         finally:
-            executor.close()
+            self.stack.hooks.close_executor(executor)
 
     def open_executor(self) -> StepExecutor:
         """Open what runs the steps.
@@ -123,7 +123,7 @@ class Undertaking:
             self._check_other_processes()
             check_environment(executor, self.project, self.stack.name)
         except BaseException:
-            executor.close()
+            self.stack.hooks.close_executor(executor)
             raise
         return executor
 
@@ -168,9 +168,9 @@ class Undertaking:
         )
         workplace = Workplace(self.run, self.graph, self.context, self.stack, metadata, courier)
         coordinator = Coordinator(workplace, executor, self._tasks(), lease, observer)
-        observer.run_started(self.run, tuple(self.graph.nodes))
-        self.stack.hooks.run_started(self.run)
         try:
+            observer.run_started(self.run, tuple(self.graph.nodes))
+            self.stack.hooks.run_started(self.run)
             if not self._log_context(coordinator):
                 coordinator.run(finished)
             return self._close(coordinator, observer)
@@ -246,7 +246,7 @@ class Undertaking:
         """Write down that a run did not come to its end."""
         interrupted = isinstance(error, KeyboardInterrupt)
         status = RunStatus.INTERRUPTED if interrupted else RunStatus.FAILED
-        said = "interrupted" if interrupted else f"{type(error).__name__}: {error}"
+        said = "interrupted" if interrupted else f"{type(error).__name__}: {text_of(error)}"
         try:
             known = component_secrets(self.stack.components.values())
             said = redact(said, (*self.context.secrets, *known))

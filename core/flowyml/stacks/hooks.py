@@ -184,6 +184,14 @@ class Hooks:
         given = self._caller("open_executor", "orchestrator")(run=run)
         return answer(given, StepExecutor, "open_executor", "orchestrator")  # type: ignore[type-abstract]
 
+    def close_executor(self, executor: StepExecutor) -> None:
+        """Give back what ran the steps; a run that is done is done where that fails, too."""
+        try:
+            with self.in_words("give back what ran the steps", "orchestrator"):
+                executor.close()
+        except FlowyMLError as error:
+            self._warn("close", {"orchestrator": error})
+
     def is_transient(self, component: str, error: Exception) -> bool:
         """Say whether the call that raised this may go through when it is tried again."""
         if isinstance(error, DeliveryError):
