@@ -30,6 +30,8 @@ pytestmark = [
     pytest.mark.timeout(300),
 ]
 
+linux = pytest.mark.skipif(not Path("/proc").is_dir(), reason="/proc is Linux's")
+
 FLOW = """
 from collections.abc import Iterator
 
@@ -265,6 +267,70 @@ def test_a_link_and_an_end_that_are_refused_are_paid_on_resume(
     assert shown.data.tags["flowyml.status"] == "done"
     assert "flowyml.artifact.rows.rows" in shown.data.tags
     assert [found.dataset.name for found in shown.inputs.dataset_inputs] == ["rows"]
+
+
+LOSING = """
+from flowyml import Pipeline, step
+from flowyml.core import Metrics
+from tests.tracking.wandb_helper import kill_helper
+
+
+@step
+def one() -> Metrics:
+    return Metrics({"loss": 1})
+
+
+@step
+def two(one: Metrics) -> Metrics:
+    kill_helper()
+    DAMAGE
+    return Metrics({"loss": 2})
+
+
+pipeline = Pipeline("losing").add_step(one).add_step(two)
+"""
+
+DAMAGED = """[file] = __import__("pathlib").Path("wandb/flowyml").glob("*/*/entries.jsonl")
+    file.write_text("half" + chr(10) + file.read_text())"""
+
+
+def run_losing(folder: Path, damage: str) -> RunResult:
+    """Run a pipeline whose second step ends W&B's helper process."""
+    (folder / "flow.py").write_text(LOSING.replace("DAMAGE", damage))
+    tracker = "{ type: wandb, mode: offline }"
+    (folder / "flowyml.yaml").write_text(f"plugins: {{ experiment_tracker: {tracker} }}")
+    return find_pipeline("flow.py", current_project()).run()
+
+
+def losses(folder: Path, result: RunResult) -> list[Any]:
+    """Return what W&B's files have of all that had the run open."""
+    files = run_files(folder, result.run_id)
+    return sorted(row["loss"] for file in files for row in history(file))
+
+
+@pytest.mark.usefixtures("_short_pauses")
+@linux
+def test_a_run_that_lost_w_and_bs_helper_is_done_once_w_and_b_has_all(folder: Path) -> None:
+    """What the helper took along is handed over to the next one."""
+    result = run_losing(folder, damage="")
+    assert result.status == RunStatus.DONE, str(result)
+    assert losses(folder, result) == [1, 2]
+
+
+@pytest.mark.usefixtures("_short_pauses")
+@linux
+def test_what_w_and_b_never_got_is_owed_until_it_has_it(folder: Path) -> None:
+    """The run is incomplete for as long as the journal cannot be read, and is paid then."""
+    result = run_losing(folder, DAMAGED)
+    assert result.status == RunStatus.INCOMPLETE, str(result)
+    (file,) = folder.glob("wandb/flowyml/*/*/entries.jsonl")
+    owed = [delivery for delivery in result.deliveries if delivery.is_debt]
+    assert {"log_metrics", "run_finished"} <= {delivery.hook for delivery in owed}
+    for delivery in owed:
+        assert f"line 1 of the journal {file} is damaged" in str(delivery.error)
+    file.write_text(file.read_text().removeprefix("half\n"))
+    assert resume(result.run_id).status == RunStatus.DONE
+    assert losses(folder, result) == [1, 2]
 
 
 def test_a_tracker_that_no_stack_names_is_not_imported(folder: Path) -> None:

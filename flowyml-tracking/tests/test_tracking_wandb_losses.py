@@ -1,8 +1,6 @@
 """What W&B lost with a process that died, or on a full disk, is handed over again."""
 
-import os
 import resource
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -13,6 +11,7 @@ from typing import Any
 import attrs
 import pytest
 from tests.tracking.deliveries import Deliveries, new_run
+from tests.tracking.wandb_helper import helper, kill_helper
 
 from flowyml.artifacts import Metrics
 from flowyml.errors import DeliveryError
@@ -45,26 +44,6 @@ def exits(tracker: WandbTracker, deliveries: Deliveries) -> list[int]:
     files = run_files(tracker.dir, deliveries.run.run_id)
     found = [record for file in files for record in records(file)]
     return [r.exit.exit_code for r in found if r.WhichOneof("record_type") == "exit"]
-
-
-def helper() -> int:
-    """Find the helper process that W&B started for this one."""
-    for folder in Path("/proc").glob("[0-9]*"):
-        try:
-            command = (folder / "cmdline").read_bytes()
-            parent = (folder / "stat").read_text().rpartition(")")[2].split()[1]
-        except OSError:  # it ended meanwhile
-            continue
-        if b"wandb-core" in command and parent == str(os.getpid()):
-            return int(folder.name)
-    pytest.fail("W&B has no helper process")
-
-
-def kill_helper() -> None:
-    """End W&B's helper as the system does that runs out of memory."""
-    number = helper()
-    os.kill(number, signal.SIGKILL)
-    os.waitid(os.P_PID, number, os.WEXITED | os.WNOWAIT)
 
 
 def tried(deliver: Callable[[], object]) -> None:
