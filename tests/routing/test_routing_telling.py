@@ -139,6 +139,23 @@ def test_the_end_of_a_run_is_told_at_the_second_attempt(shop: Workshop, diary: D
     assert _owed(shop) == []
 
 
+def test_who_is_down_when_its_debts_are_paid_is_told_once_of_the_end(
+    shop: Workshop, diary: Diary
+) -> None:
+    """Nobody waits for a hung server once more; the end of the run is owed besides."""
+    diary.refusals = [ConnectionError() for _ in range(100)]
+    courier = shop.courier()
+    shop.route({"a": 1}, output="facts", courier=courier)
+    courier.pay_debts()
+    assert len(shop.pauses) == 3
+
+    assert courier.end(RunStatus.DONE) is RunStatus.INCOMPLETE
+
+    assert len(shop.pauses) == 3
+    assert len(diary.refusals) == 100 - 1 - 4 - 1
+    assert [hook for hook, *_ in _owed(shop)] == ["artifact_stored", "run_finished"]
+
+
 def test_a_run_whose_end_a_component_missed_is_incomplete(shop: Workshop, diary: Diary) -> None:
     """Until it ends again; what the component is told is how the run ended, its debt apart."""
     diary.refusals = [CLOSED]

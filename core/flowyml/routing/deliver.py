@@ -8,6 +8,7 @@ artifacts, lineage, the stored deliveries and the step's status together.
 from __future__ import annotations
 
 import getpass
+from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
@@ -94,6 +95,7 @@ class Courier:
     _attempts: Attempts = field(init=False)
     _telling: Telling = field(init=False)
     _unstored: dict[str, StoreCall] = field(factory=dict, init=False)
+    _failures: Counter[str] = field(factory=Counter, init=False)
 
     def __attrs_post_init__(self) -> None:
         """Make what works for the courier."""
@@ -181,7 +183,7 @@ class Courier:
 
         A run that is done is incomplete where a component could not be told: it is owed that.
         """
-        owing = self._telling.ended(status)
+        owing = self._telling.ended(status, down=self._failures.keys())
         return RunStatus.INCOMPLETE if owing and status is RunStatus.DONE else status
 
     def settle_gates(self) -> tuple[DeliveryRecord, ...]:
@@ -194,7 +196,7 @@ class Courier:
         return settling.settle(self.run.run_id)
 
     def _debts(self) -> Debts:
-        return Debts(self.stack, self.run, self.metadata, self._attempts)
+        return Debts(self.stack, self.run, self.metadata, self._attempts, self._failures)
 
     def _write_down(self, parcels: Sequence[Parcel]) -> bool:
         """Write all deliveries down; return whether none of them was written down before."""

@@ -6,7 +6,7 @@ delivery. What an extension misses is a warning, for it only watches.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from attrs import frozen
@@ -58,8 +58,12 @@ class Telling:
                     owed += self._owed("artifact_stored", parcel.producer, missed)
         return owed
 
-    def ended(self, status: RunStatus) -> bool:
+    def ended(self, status: RunStatus, down: Collection[str]) -> bool:
         """Tell that the run ended, and try again where that fails.
+
+        Args:
+            status: How it ended.
+            down: Components that nobody waits for once more, for their debts just failed.
 
         Returns:
             Whether somebody does not know it, and is owed it.
@@ -74,7 +78,8 @@ class Telling:
             self.ledger.owe(owed)
         self.ledger.tell(owed)
         for line in owed:
-            if self.stack.hooks.is_transient(line.component, missed[line.component]):
+            error = missed[line.component]
+            if line.component not in down and self.attempts.may_pass(line.component, error):
                 self.attempts.deliver(Parcel(place, {line.key: line}, {}, read=lambda: None), line)
         for line in before:
             if line.component in self.stack.components and line.component not in missed:
