@@ -19,7 +19,9 @@ import sys
 
 from attrs import define
 
-from flowyml.plugins import ExperimentTracker, Extension, ModelRegistry, Orchestrator, hookimpl
+from flowyml.plugins import (
+    ExperimentTracker, Extension, ModelDeployer, ModelRegistry, Orchestrator, hookimpl
+)
 from flowyml.records import LoggedRun
 from flowyml_local.orchestrator import LocalOrchestrator
 from flowyml_local.storage import LocalArtifactStore
@@ -120,6 +122,17 @@ class Registry(Leaving, ModelRegistry):
 
 
 @define(slots=False)
+class Deployer(Leaving, ModelDeployer):
+    leaves_in: str = ""
+    how: str = "exit"
+
+    @hookimpl
+    def list_deployments(self):
+        self.leave("list_deployments")
+        return []
+
+
+@define(slots=False)
 class Conductor(Leaving, Orchestrator):
     leaves_in: str = ""
     how: str = "exit"
@@ -137,6 +150,8 @@ leaving = leaving:Store
 leaving = leaving:Tracker
 [flowyml.extension]
 leaving = leaving:Wrapper
+[flowyml.model_deployer]
+leaving = leaving:Deployer
 [flowyml.model_registry]
 leaving = leaving:Registry
 [flowyml.orchestrator]
@@ -232,6 +247,7 @@ def test_one_that_is_told_of_the_end_ends_nothing_else(
         ("extensions", "store_artifact", "run flow.py", 1),
         ("orchestrator", "open_executor", "run flow.py", 1),
         ("model_registry", "list_models", "model list", 1),
+        ("model_deployer", "list_deployments", "model undeploy fraud", 1),
     ],
 )
 @pytest.mark.parametrize("how", HOWS)

@@ -71,6 +71,28 @@ def test_bases_that_disagree_are_refused() -> None:
     assert hooks_for(Decided) == ("store_artifact",)
 
 
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (
+            "store_artifact",
+            r"are a str, and are to be a tuple of names: write \('store_artifact',\)",
+        ),
+        (None, "are a NoneType, and are to be a tuple of names"),
+    ],
+)
+def test_hooks_that_are_no_tuple_are_refused(given: Any, said: str) -> None:
+    """A text is not taken for the names of its letters."""
+
+    class Careless(Artifact):
+        """An artifact without the comma."""
+
+        hooks = given
+
+    with pytest.raises(PipelineError, match=f"the hooks of .*Careless {said}"):
+        hooks_for(Careless)
+
+
 def test_a_foreign_class_is_registered_by_its_user(foreign: type) -> None:
     """One function, for the class and what derives from it."""
     derived = type("Derived", (foreign,), {})

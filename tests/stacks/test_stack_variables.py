@@ -115,6 +115,7 @@ def test_the_type_may_come_from_a_variable(build: Build) -> None:
         ("prefix: '${UNSET-x}'", "2:51", "this is no variable"),
         ("prefix: '${1X}'", "2:51", "this is no variable"),
         ("prefix: '${WORD'", "2:51", "this is no variable"),
+        ("prefix: '${A:-${WORD}}'", "2:51", "the default of 'A' is another variable"),
         ("parts: ${WORD}", "2:50", "parts: expected a whole number, found text"),
         ("parts: ${HALF}", "2:50", "parts: expected a whole number, found text"),
         ("verify: ${SEVEN}", "2:51", "verify: expected true or false, found text"),

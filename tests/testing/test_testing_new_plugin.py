@@ -140,12 +140,23 @@ def test_new_packages_are_found_sound_and_work_together(
     assert len((tmp_path / "audit.jsonl").read_text().splitlines()) == len(kept) + 1
 
 
-@pytest.mark.parametrize("name", ["Lab", "", "../lab", "lab store", "1lab", "lab-", "-lab"])
+@pytest.mark.parametrize(
+    "name",
+    ["Lab", "", "../lab", "lab store", "1lab", "lab-", "-lab", "flowyml-aws", "true"],
+)
 def test_what_cannot_be_a_name_is_refused(ask: Ask, tmp_path: Path, name: str) -> None:
     """And nothing is written."""
     code, said = ask("plugin", "new", "--", name)
     assert code == 2
     assert "cannot name a plugin" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_no_package_takes_the_place_of_ours(ask: Ask, tmp_path: Path) -> None:
+    """Not for another role either: one that is installed would overwrite the modules of ours."""
+    code, said = ask("plugin", "new", "local", "--role", "experiment_tracker")
+    assert code == 2
+    assert "it would make flowyml-local, which is ours" in said
     assert list(tmp_path.iterdir()) == []
 
 

@@ -113,7 +113,9 @@ def _hooks(provider: Provider, catalog: Catalog) -> str:
     cls = catalog.component(provider.role, provider.type)
     # Without its configuration: methods are found by the class, and none is called.
     component: Component = object.__new__(cls)
-    roles = [catalog.role(name) for name in catalog.roles()]
+    if provider.role in catalog.roles():
+        catalog.role(provider.role)  # where it is broken, that is what is wrong
+    roles, _ = catalog.sound_roles()  # another distribution's, where it is, is not
     with warnings.catch_warnings(record=True) as told:
         warnings.simplefilter("always", DeprecationWarning)
         manager, seats = seat_members([Member(provider.type, component, provider)], roles)

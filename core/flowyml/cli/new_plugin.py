@@ -14,6 +14,7 @@ from attrs import frozen
 
 from flowyml.errors import ConfigurationError
 from flowyml.plugins.discovery import installed
+from flowyml.stacks.nodes import plain_value
 
 __all__ = ["KINDS", "NewPlugin"]
 
@@ -79,6 +80,9 @@ KINDS: Final = {
 
 REQUIRES: Final = ">=3.0,<4"
 
+OURS: Final = frozenset({"aws", "azure", "gcp", "local", "tracking"})
+"""The names below ``flowyml-`` and ``flowyml_`` that are taken, installed or not."""
+
 WORD: Final = re.compile(r"[a-z][a-z0-9]*([-_][a-z0-9]+)*")
 
 
@@ -113,6 +117,11 @@ class NewPlugin:
                 f"the {role} {made.type!r} is installed, from "
                 f"{catalog.find(role, made.type)}; choose another name"
             )
+            raise ConfigurationError(message)
+        if made.type in OURS or not isinstance(plain_value(made.type), str):
+            why = "is no text in YAML"
+            why = f"would make {made.distribution}, which is ours" if made.type in OURS else why
+            message = f"{name!r} cannot name a plugin: it {why}; choose another name"
             raise ConfigurationError(message)
         return made
 

@@ -21,7 +21,7 @@ from attrs import field, frozen
 from flowyml._version import __version__
 from flowyml.errors import PluginError
 from flowyml.plugins.api import API_VERSION, fits
-from flowyml.plugins.roles import BUILTIN_ROLES, Role
+from flowyml.plugins.roles import BUILTIN_ROLES, SETTINGS, Role
 from flowyml.spelling import hint
 
 if TYPE_CHECKING:
@@ -100,7 +100,18 @@ class Catalog:
         """Name every role: the built-in ones first, then those that plugins add."""
         builtin = tuple(role.name for role in BUILTIN_ROLES)
         added = {provider.type for provider in self._of("role")}
-        return (*builtin, *sorted(added.difference(builtin)))
+        return (*builtin, *sorted(added.difference(builtin, SETTINGS)))
+
+    def sound_roles(self) -> tuple[list[Role], list[PluginError]]:
+        """Return every role that can be imported, and why the others cannot."""
+        roles: list[Role] = []
+        faults: list[PluginError] = []
+        for name in self.roles():
+            try:
+                roles.append(self.role(name))
+            except PluginError as fault:
+                faults.append(fault)
+        return roles, faults
 
     def types(self, role: str) -> tuple[str, ...]:
         """Name the types that are installed for a role."""
@@ -116,6 +127,9 @@ class Catalog:
             if role.name == name:
                 return role
         provider = self.find("role", name)
+        if name in SETTINGS:
+            message = f"{_told(provider)} has the name of a setting of every stack; give it another"
+            raise PluginError(message)
         loaded = _load(provider)
         if not isinstance(loaded, Role) or loaded.name != name:
             message = f"{_told(provider)} is not a flowyml.plugins.Role of that name"

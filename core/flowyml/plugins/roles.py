@@ -7,13 +7,16 @@ group ``flowyml.role`` whose name is the role and whose value is a `Role`.
 from __future__ import annotations
 
 from types import ModuleType
-from typing import Literal
+from typing import Final, Literal
 
 from attrs import field, frozen
 
 from flowyml.plugins import hookspecs
 
-__all__ = ["BUILTIN_ROLES", "DeliveryHook", "OnError", "Role"]
+__all__ = ["BUILTIN_ROLES", "SETTINGS", "DeliveryHook", "OnError", "Role"]
+
+SETTINGS: Final = ("artifact_stores", "artifact_routing", "extensions", "trust", "cache")
+"""The keys of a stack that are no roles, and that no role may take away from it."""
 
 OnError = Literal["fail", "defer"]
 

@@ -13,7 +13,7 @@ where there is no value yet; it may look at neither.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import reduce, singledispatch
 from itertools import combinations
 
@@ -56,7 +56,15 @@ def hooks_for(cls: type) -> tuple[str, ...]:
         )
         raise PipelineError(message) from cause
     _refuse_rival_bases(cls)
-    return registered(cls)
+    given: object = registered(cls)
+    if isinstance(given, str) or not isinstance(given, Iterable):
+        shown = f"({given!r},)" if isinstance(given, str) else '("store_artifact",)'
+        message = (
+            f"the hooks of {cls.__qualname__} are a {type(given).__name__}, and are to be a tuple "
+            f"of names: write {shown}"
+        )
+        raise PipelineError(message)
+    return tuple(given)
 
 
 def rule_for(cls: type, rules: Mapping[str, Rule]) -> Rule:

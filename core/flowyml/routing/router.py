@@ -10,7 +10,7 @@ from typing import Literal
 
 from attrs import define, field, frozen
 
-from flowyml.errors import ConfigurationError
+from flowyml.errors import ConfigurationError, PluginError
 from flowyml.plugins.discovery import installed
 from flowyml.plugins.roles import DeliveryHook, OnError
 from flowyml.routing.dispatch import hooks_for, routed_class, rule_for
@@ -86,6 +86,7 @@ class Router:
     stack: Stack
     _routes: dict[tuple[type, Route | None], TypeRoute] = field(factory=dict, init=False)
     _hooks: dict[str, DeliveryHook] = field(init=False)
+    _faults: list[PluginError] = field(factory=list, init=False)
 
     @_hooks.default
     def _known_hooks(self) -> dict[str, DeliveryHook]:
@@ -131,8 +132,8 @@ class Router:
 
     def _know_all_roles(self) -> None:
         """Learn the hooks of roles that are installed but that this stack does not fill."""
-        catalog = installed()
-        for role in map(catalog.role, catalog.roles()):
+        roles, self._faults = installed().sound_roles()
+        for role in roles:
             self._hooks |= {hook.name: hook for hook in role.hooks if hook.name not in self._hooks}
 
     def _deliveries(
@@ -196,9 +197,10 @@ class Router:
 
     def _unknown_hook(self, cls: type, name: str) -> str:
         known = ", ".join(sorted(self._hooks))
+        broken = "".join(f"; {fault}" for fault in self._faults)
         return (
             f"the type {cls.__qualname__} names the hook {name!r}, which no installed "
-            f"role has (known: {known}); install the plugin that brings it"
+            f"role has (known: {known}); install the plugin that brings it{broken}"
         )
 
 

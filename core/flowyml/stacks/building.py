@@ -14,7 +14,7 @@ from attrs import define, field
 from flowyml.errors import ConfigurationError, Location, PluginError, Problem
 from flowyml.plugins.components import Component
 from flowyml.plugins.discovery import Catalog
-from flowyml.plugins.roles import BUILTIN_ROLES, Role
+from flowyml.plugins.roles import BUILTIN_ROLES, SETTINGS, Role
 from flowyml.serialization.catalog import format_names, provided_formats
 from flowyml.spelling import meant
 from flowyml.stacks.hooks import Hooks
@@ -29,7 +29,6 @@ __all__ = ["build_stack"]
 
 EXTENSIONS: Final = "extensions"
 ROUTING: Final = "artifact_routing"
-SETTINGS: Final = (STORES, ROUTING, EXTENSIONS, "trust", "cache")
 
 ALWAYS: Final = (STORE, "orchestrator")
 """The roles that a stack fills with ``local`` where the file does not."""
@@ -126,10 +125,10 @@ class _Builder:
         if not isinstance(node, MappingNode):
             self._problem(f"{STORES} is a mapping from names to stores", node)
             return
-        taken = {"default", self.types.get(STORE)}
+        taken = {"default", STORE, self.types.get(STORE)}
         for entry in node:
             name = entry.key.text
-            if name in taken:
+            if name in taken or name.startswith(f"{STORES}."):
                 message = f"the stack's artifact_store already answers to the name {name!r}"
                 self._problem(message, entry.key, "give this store another name")
             self._component(STORE, f"{STORES}.{name}", entry.value)
@@ -258,11 +257,17 @@ class _Builder:
             if not math.isfinite(bound):
                 message = f"{what}: the threshold for {metric!r} is not a finite number"
                 self._problem(message, _below(node, "deploy_min_metrics", metric))
-        known = self._delivery_hooks() if rule.hooks else {}
+        own = _delivery_hooks(self.roles.values())
         for hook in rule.hooks or ():
+            if hook in own:
+                continue
+            # Only now are roles imported that the stack does not use.
+            others, faults = self.catalog.sound_roles()
+            known = own | _delivery_hooks(others)
             if hook not in known:
-                message = f"{what}: no role has the delivery hook {hook!r}"
-                self._problem(message, _below(node, "hooks", hook), meant(hook, known))
+                broken = "".join(f"; {fault}" for fault in faults)
+                message = f"{what}: no role has the delivery hook {hook!r}{broken}"
+                self._problem(message, _below(node, "hooks", hook), meant(hook, sorted(known)))
 
     def _check_provided(self, format_: str, node: Node, what: str) -> None:
         """See whether another distribution brings a format; only now are serializers imported."""
@@ -274,10 +279,6 @@ class _Builder:
             listed = f"known formats: {', '.join(sorted(known))}{broken}"
             message = f"{what}: there is no format {format_!r}"
             self._problem(message, node, f"{close} ({listed})" if close else listed)
-
-    def _delivery_hooks(self) -> list[str]:
-        added = [self.catalog.role(name) for name in self.catalog.roles() if name not in self.roles]
-        return [hook.name for role in (*self.roles.values(), *added) for hook in role.hooks]
 
     def _trust(self) -> frozenset[str]:
         if isinstance(self.node.get("trust"), ListNode):
@@ -307,6 +308,10 @@ class _Builder:
 
     def _problem(self, message: str, node: Node, hint: str | None = None) -> None:
         self.structurer.problems.append(Problem(message, node.location, hint))
+
+
+def _delivery_hooks(roles: Iterable[Role]) -> set[str]:
+    return {hook.name for role in roles for hook in role.hooks}
 
 
 def _local(beside: Node) -> MappingNode:

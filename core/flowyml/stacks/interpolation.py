@@ -110,6 +110,11 @@ def _put_in(node: ScalarNode, environ: Mapping[str, str], problems: list[Problem
             message = "this is no variable: write ${NAME} or ${NAME:-default}"
             problems.append(Problem(message, place, "a literal ${ is written $${"))
             return ""
+        if "${" in (piece["default"] or ""):
+            message = (
+                f"the default of {piece['name']!r} is another variable, and is taken literally"
+            )
+            problems.append(Problem(message, place, "give it a default that is text, or none"))
         value = environ.get(piece["name"])
         if piece["default"] is not None:
             return value or piece["default"]

@@ -23,8 +23,8 @@ def hooks_of(components: Mapping[str, Component]) -> Hooks:
         PluginError: One has a hook that no role has, or one with other arguments.
     """
     members = [Member(name, each, _provider(name, each)) for name, each in components.items()]
-    catalog = installed()
-    manager, seats = seat_members(members, [catalog.role(name) for name in catalog.roles()])
+    roles, _ = installed().sound_roles()
+    manager, seats = seat_members(members, roles)
     extensions = [name for name, each in components.items() if each.role == "extension"]
     return Hooks(manager, seats, frozenset(extensions))
 
