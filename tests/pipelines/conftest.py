@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import importlib
+import os
+import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from itertools import count
 from pathlib import Path
 from textwrap import dedent
+from types import MappingProxyType
 
 import pytest
 
 from flowyml.metadata.store import MetadataStore
+from flowyml.pipelines import BEGUN
+from flowyml.pipelines.sources import code_digest
 from flowyml.plugins import discovery
 from flowyml.stacks.project import Project
 
 WriteFile = Callable[[str, str], Path]
+
+Digest = Callable[..., str]
 
 NOTEBOOK = """
 import json
@@ -68,26 +77,69 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     # A file that is changed within a second, and keeps its length, has the bytecode of the old one.
     monkeypatch.setattr(sys, "dont_write_bytecode", True)
     monkeypatch.chdir(tmp_path)
-    before, search = dict(sys.modules), list(sys.path)
+    search = list(sys.path)
     yield Project(tmp_path, None)
     sys.path[:] = search
-    for name in sys.modules.keys() - before.keys():
-        file = getattr(sys.modules[name], "__file__", None)
-        if file and Path(file).is_relative_to(tmp_path):
+    forget(tmp_path)
+
+
+def forget(folder: Path) -> None:
+    """Let the modules that were loaded from a folder be loaded anew."""
+    for name, module in [*sys.modules.items()]:
+        places = (getattr(module, "__file__", None), *getattr(module, "__path__", ()))
+        if any(place and Path(place).is_relative_to(folder) for place in places):
             del sys.modules[name]
 
 
 @pytest.fixture
 def write_file(project: Project) -> WriteFile:
-    """Give a function that writes a file of the project."""
+    """Give a function that writes a file of the project; each is saved before this process began.
+
+    A test may so play several processes, each of which loads what was written by then.
+    """
+    saved = count(BEGUN - 3600)
 
     def write(name: str, text: str) -> Path:
         path = project.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(dedent(text), encoding="utf-8")
+        at = next(saved)
+        os.utime(path, (at, at))
         return path
 
     return write
+
+
+@pytest.fixture
+def digest(write_file: WriteFile, monkeypatch: pytest.MonkeyPatch) -> Digest:
+    """Give a function that returns the digest of the step ``work`` of a file, and of others."""
+    folder = write_file("flow.py", "").parent
+    monkeypatch.syspath_prepend(folder)
+
+    def of(flow: str, others: Mapping[str, str] = MappingProxyType({})) -> str:
+        write_file("flow.py", "from flowyml import step\n" + dedent(flow))
+        for name, text in others.items():
+            write_file(name, text)
+        forget(folder)
+        importlib.invalidate_caches()
+        return code_digest(importlib.import_module("flow").work)
+
+    return of
+
+
+def digest_of_process(seed: str) -> str:
+    """Return the digest that a process with this seed for its hashes finds of the same step."""
+    program = (
+        "import flow; from flowyml.pipelines.sources import code_digest;"
+        "print(code_digest(flow.work), end='')"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", program],
+        env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
+        check=True,
+        stdout=subprocess.PIPE,
+        text=True,
+    ).stdout
 
 
 @pytest.fixture

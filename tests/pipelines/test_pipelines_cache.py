@@ -163,6 +163,57 @@ def test_what_cannot_be_compared_is_not_cached(run: Run, write_file: WriteFile) 
     assert note(result) == ("not cached: it uses 'HANDLE', a lock whose content is not known")
 
 
+def test_an_object_that_raises_when_it_is_looked_at_fails_no_step(
+    run: Run, write_file: WriteFile
+) -> None:
+    """The step runs, as it would without the cache, and the reason is noted."""
+    strange = """
+    class Meta(type):
+        def __getattribute__(cls, name):
+            if name == "__qualname__": raise KeyError("no")
+            return super().__getattribute__(name)
+
+    class Settings(metaclass=Meta):
+        pass
+
+    LOG = """
+    write_file("flow.py", FLOW.replace("\n    LOG = ", strange).replace("# a comment", "Settings"))
+    result = run()
+
+    assert calls() == 1
+    assert note(result) == "not cached: what it depends on cannot be compared: KeyError: 'no'"
+
+
+def test_an_input_that_is_stored_in_part_is_not_compared(run: Run, write_file: WriteFile) -> None:
+    """What is owed of it may be another value than that of the earlier run."""
+    write_file(
+        "flowyml.yaml",
+        "plugins:\n  artifact_store: { type: local }\n"
+        "  artifact_routing:\n    Metrics: { on_error: defer, path: 'blocked/{output_name}' }\n",
+    )
+    write_file(".flowyml/artifacts/blocked", "a file in the way of a folder")
+    flow = """
+    from flowyml import Metrics, Model, Pipeline, context, step
+
+    @step(outputs=["pair"])
+    def make(value: int) -> dict[str, Model | Metrics]:
+        return {"x": Model({"w": 1}, name="x"), "y": Metrics({"m": value})}
+
+    @step(cache=True)
+    def use(pair) -> int: return pair["y"]["m"]
+
+    pipeline = Pipeline("partly", context=context(value=1)).add_step(make).add_step(use)
+    """
+    write_file("flow.py", flow)
+
+    def used(value: int) -> tuple[object, object]:
+        result = find_pipeline("flow.py", current_project()).run(parameters={"value": value})
+        return result.outputs["use"], note(result)
+
+    why = "not cached: the input 'pair' is not stored, or not all of it"
+    assert [used(1), used(2)] == [(1, why), (2, why)]
+
+
 def test_a_step_that_delivers_while_it_runs_is_not_cached(run: Run, write_file: WriteFile) -> None:
     """What it delivers by a call would be missing from a result that is used again."""
     calling = FLOW.replace("# a comment", "import flowyml; flowyml.store_artifact(1, name='a')")

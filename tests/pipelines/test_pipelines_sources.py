@@ -2,41 +2,15 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import subprocess
 import sys
-from collections.abc import Callable, Iterator
-from textwrap import dedent
 
 import pytest
-from tests.pipelines.conftest import WriteFile
+from tests.pipelines.conftest import Digest, WriteFile, digest_of_process
 
 from flowyml import Model
+from flowyml.pipelines.definitions import UnknownSourceError
 from flowyml.pipelines.outside import used_by
-from flowyml.pipelines.sources import UnknownSourceError, code_digest
-
-WRITTEN = ("flow", "helper", "shelf", "shelf.inner")
-
-Digest = Callable[[str], str]
-
-
-@pytest.fixture
-def digest(write_file: WriteFile, monkeypatch: pytest.MonkeyPatch) -> Iterator[Digest]:
-    """Give a function that returns the digest of the step ``work`` of a file."""
-    monkeypatch.syspath_prepend(write_file("flow.py", "").parent)
-
-    def of(flow: str) -> str:
-        write_file("flow.py", "from flowyml import step\n" + dedent(flow))
-        for name in WRITTEN:
-            sys.modules.pop(name, None)
-        importlib.invalidate_caches()
-        return code_digest(importlib.import_module("flow").work)
-
-    yield of
-    for name in WRITTEN:
-        sys.modules.pop(name, None)
-
+from flowyml.pipelines.sources import code_digest
 
 BASE = """
     class Base:
@@ -324,21 +298,7 @@ def test_what_is_imported_when_it_is_called_counts(
 def test_every_process_finds_the_same(digest: Digest) -> None:
     """Sets and names are in another order in each of them."""
     digest(NESTED)
-    program = (
-        "import flow; from flowyml.pipelines.sources import code_digest;"
-        "print(code_digest(flow.work), end='')"
-    )
-    found = {
-        subprocess.run(
-            [sys.executable, "-c", program],
-            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": os.pathsep.join(sys.path)},
-            check=True,
-            capture_output=True,
-            text=True,
-        ).stdout
-        for seed in ("1", "2")
-    }
-    assert found == {digest(NESTED)}
+    assert {digest_of_process(seed) for seed in ("1", "2")} == {digest(NESTED)}
 
 
 @pytest.mark.parametrize("line", ["raise RuntimeError('no')", "raise SystemExit('no')"])

@@ -16,12 +16,15 @@ from attrs import field, frozen
 
 from flowyml.errors import FlowyMLError, SerializationError
 from flowyml.metadata.rows import ArtifactRecord, ResultRecord
+from flowyml.pipelines.definitions import UnknownSourceError
+from flowyml.pipelines.failures import trimmed
 from flowyml.pipelines.graph import Node
-from flowyml.pipelines.sources import UnknownSourceError, code_digest
+from flowyml.pipelines.sources import code_digest
 from flowyml.pipelines.workplace import Supplies, Workplace
 from flowyml.routing.collect import Reader
 from flowyml.serialization import encode
 from flowyml.serialization.catalog import for_reading
+from flowyml.stacks.secrecy import redact
 
 __all__ = ["Recalled", "recall", "remember", "wants_cache"]
 
@@ -61,6 +64,9 @@ def recall(node: Node, supplies: Supplies, workplace: Workplace) -> Recalled:
         parts = _parts(node, supplies, workplace)
     except UnknownSourceError as error:
         return Recalled(f"not cached: {error}")
+    except Exception as error:  # noqa: BLE001  # the user's objects may raise anything
+        raised = redact(trimmed(error), workplace.courier.secrets)
+        return Recalled(f"not cached: what it depends on cannot be compared: {raised}")
     key = _digest([node.name, node.step.output_names, parts])
     found = workplace.metadata.result(key)
     if found is None:
@@ -104,11 +110,13 @@ def remember(node: Node, recalled: Recalled, workplace: Workplace, *, delivered:
 def _parts(node: Node, supplies: Supplies, workplace: Workplace) -> dict[str, str]:
     given = (*supplies.arguments.positional, *supplies.arguments.named.values())
     parts = {"its code": code_digest(node.step, given)}
-    for parameter, records in supplies.records.items():
-        if not records:
-            message = f"the input {parameter!r} is not stored"
-            raise UnknownSourceError(message)
-        parts[f"the input {parameter!r}"] = _digest([_facts(record) for record in records])
+    for taken in node.inputs:
+        if taken.kind == "output":
+            made, name = supplies.made[taken.name], f"the input {taken.parameter!r}"
+            if not made.is_stored:
+                message = f"{name} is not stored, or not all of it"
+                raise UnknownSourceError(message)
+            parts[name] = _digest([_facts(record) for record in made.records])
     for name in node.context_names:
         parts[f"the context value {name!r}"] = _value_digest(name, workplace.context[name])
     return parts

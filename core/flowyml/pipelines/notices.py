@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,8 +13,8 @@ import flowyml
 
 __all__ = ["OURS", "plain_warnings"]
 
-OURS: Final = str(Path(flowyml.__file__).parent)
-"""Folder of our own source."""
+OURS: Final = str(Path(flowyml.__file__).parent) + os.sep
+"""How the file of each module of our own source begins."""
 
 
 @contextmanager

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import sysconfig
+from collections.abc import Iterable
+from functools import lru_cache
+from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from operator import attrgetter
 from pathlib import Path
@@ -12,12 +16,22 @@ from typing import Any, Final
 
 from flowyml.pipelines.notices import OURS
 
-__all__ = ["installed_as", "is_installed", "is_project", "is_users_file", "is_users_module"]
+__all__ = [
+    "compiled_file",
+    "installed_as",
+    "is_installed",
+    "is_project",
+    "is_users_file",
+    "is_users_module",
+]
 
 INSTALLED: Final = tuple(
-    str(Path(sysconfig.get_path(name)).resolve())
+    str(Path(sysconfig.get_path(name)).resolve()) + os.sep
     for name in ("stdlib", "platstdlib", "purelib", "platlib")
 )
+
+MADE: Final = "types"
+"""Module that a class is said to be of which a call like `make_dataclass` made."""
 
 PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
 """Folders of what is installed, also for the user alone or below another Python."""
@@ -28,8 +42,7 @@ def is_project(name: str) -> bool:
     spec = find_spec(name)
     if spec is None:
         return False
-    places = [spec.origin] if spec.has_location else spec.submodule_search_locations or []
-    return any(map(is_users_file, places))
+    return _is_users(spec.origin if spec.has_location else None, spec.submodule_search_locations)
 
 
 def is_installed(thing: Any) -> bool:
@@ -37,7 +50,7 @@ def is_installed(thing: Any) -> bool:
     module = sys.modules.get(thing.__module__)
     if module is None or is_users_module(module):
         return False
-    if isinstance(thing, type):
+    if isinstance(thing, type) and thing.__module__ != MADE:
         return True
     try:
         return attrgetter(thing.__qualname__)(module) is thing
@@ -47,6 +60,9 @@ def is_installed(thing: Any) -> bool:
 
 def installed_as(thing: Any) -> str | None:
     """Return the name under which a library has something that it compiled, such as numpy.sin."""
+    kind = sys.modules.get(type(thing).__module__)
+    if kind is not None and is_users_module(kind):
+        return None  # it may answer to any name
     name, module = getattr(thing, "__name__", None), getattr(thing, "__module__", None)
     for place in (module, type(thing).__module__.partition(".")[0]):
         found = sys.modules.get(place) if isinstance(place, str) else None
@@ -59,9 +75,26 @@ def installed_as(thing: Any) -> str | None:
 
 def is_users_module(module: ModuleType) -> bool:
     """Whether a module is the user's; what runs as a script always is."""
-    return module.__name__ == "__main__" or is_users_file(getattr(module, "__file__", None))
+    file = getattr(module, "__file__", None)
+    folders = () if file else getattr(module, "__path__", ())
+    return module.__name__ == "__main__" or _is_users(file, folders)
 
 
+def compiled_file(thing: Any) -> str | None:
+    """Return the file of the user's module that is or has a thing, if it is no Python source."""
+    is_module = isinstance(thing, ModuleType)
+    module = thing if is_module else sys.modules.get(str(getattr(thing, "__module__", None)))
+    file = getattr(module, "__file__", None)
+    is_compiled = file is not None and file.endswith(tuple(EXTENSION_SUFFIXES))
+    return file if is_compiled and is_users_file(file) else None
+
+
+def _is_users(file: str | None, folders: Iterable[str] | None) -> bool:
+    """Whether a module is the user's; one that is only a folder has no file."""
+    return any(map(is_users_file, [file] if file else folders or ()))
+
+
+@lru_cache(maxsize=4096)
 def is_users_file(file: str | None) -> bool:
     """Whether a file of code is the user's; a notebook's cell has one that is not on the disk."""
     if file is None or file.startswith("<frozen"):

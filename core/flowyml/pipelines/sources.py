@@ -1,8 +1,8 @@
 """The code that a step's result depends on: its own, and whatever of the project it uses.
 
 Functions count by their instructions as they are loaded, for their file may have changed since;
-classes by their source besides, which says what their fields are. What is installed or comes with
-Python counts as the same as long as its name is.
+classes by their source besides, which says what their fields are, or by all that they have where a
+call made them. What is installed or comes with Python counts as the same as long as its name is.
 """
 
 from __future__ import annotations
@@ -11,10 +11,9 @@ import functools
 import hashlib
 import json
 import logging
-import pickle
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from datetime import tzinfo
 from functools import partial, singledispatchmethod
 from types import BuiltinFunctionType, CodeType, FunctionType, MethodType, ModuleType
@@ -23,25 +22,15 @@ from typing import Any, Final, get_args, get_origin
 import attrs
 from attrs import define, field
 
-from flowyml.errors import SerializationError
-from flowyml.pipelines.origins import installed_as, is_installed, is_users_file
-from flowyml.pipelines.outside import (
-    UnknownSourceError,
-    classes_in,
-    file_of,
-    source_of,
-    used_by,
-)
+from flowyml.pipelines.arguments import code_in
+from flowyml.pipelines.contents import content_of, has_content
+from flowyml.pipelines.definitions import definition_of, file_digest
+from flowyml.pipelines.members import all_held, held_besides
+from flowyml.pipelines.origins import compiled_file, installed_as, is_installed
+from flowyml.pipelines.outside import used_by
 from flowyml.pipelines.step import Step
-from flowyml.serialization import encode
 
-__all__ = ["UnknownSourceError", "code_digest"]
-
-GENERATED: Final = ("<string>", "<attrs generated")
-"""Files of methods that a class decorator wrote; the source of the class says all of them."""
-
-WRAPPED: Final = ("__func__", "fget", "fset", "func", "__wrapped__")
-"""Where what stands in a class keeps the function that it was made from."""
+__all__ = ["code_digest"]
 
 ADDRESS: Final = re.compile(" at 0x[0-9a-fA-F]+")
 
@@ -55,7 +44,7 @@ def code_digest(step: Step[..., Any], arguments: Iterable[object] = ()) -> str:
 
     Args:
         step: The step.
-        arguments: What it is called with, whose methods it may call.
+        arguments: What it is called with, whose code it may call.
 
     Raises:
         UnknownSourceError: It uses something that has no source, or a value whose content cannot
@@ -63,8 +52,8 @@ def code_digest(step: Step[..., Any], arguments: Iterable[object] = ()) -> str:
     """
     code = _Code()
     code.follow(step.function, step.name)
-    for cls in classes_in(arguments):
-        code.follow(cls, cls.__qualname__)
+    for each in code_in(arguments):
+        code.follow(each, each.__qualname__)
     return hashlib.sha256(json.dumps(code.found).encode()).hexdigest()
 
 
@@ -80,7 +69,10 @@ class _Code:
         """Add what a name stands for, and all that it uses."""
         self._waiting.append((thing, name))
         while self._waiting:
-            self._add(*self._waiting.popleft())
+            used, its_name = self._waiting.popleft()
+            if file := compiled_file(used):
+                self.found.append((its_name, file_digest(file)))
+            self._add(used, its_name)
 
     @singledispatchmethod
     def _add(self, thing: Any, name: str) -> None:
@@ -95,7 +87,7 @@ class _Code:
         elif type(thing).__module__ in {"builtins", "typing", "types"} and _is_pythons(thing):
             self.found.append((name, ADDRESS.sub("", repr(thing))))
         else:
-            content, code = _content(thing, name)
+            content, code = content_of(thing, name)
             self.found.append((name, content))
             self._later(code, name)
 
@@ -119,7 +111,7 @@ class _Code:
     def _add_builtin(self, thing: BuiltinFunctionType, name: str) -> None:
         self.found.append((name, thing.__qualname__))
         owner = thing.__self__
-        if isinstance(owner, ModuleType) or not is_installed(type(owner)) or _has_content(owner):
+        if isinstance(owner, ModuleType) or not is_installed(type(owner)) or has_content(owner):
             self._later([owner], f"owner of {name}")
 
     @_add.register
@@ -142,11 +134,16 @@ class _Code:
 
     @_add.register
     def _add_class(self, thing: type, name: str) -> None:
-        if not self._needs_no_more(thing, name):
-            self.found.append((name, source_of(thing)))
+        if not self._needs_no_more(thing, name) and compiled_file(thing) is None:
             self._later([type(thing), *thing.__bases__], f"base of {name}")
-            self._waiting += ((held, inner) for inner, held in _held(thing))
-            self._waiting += ((used, inner) for inner, used in used_by(thing))
+            written = definition_of(thing)
+            if written is None:
+                self.found.append((name, "is made by a call"))
+                self._waiting += ((held, inner) for inner, held in all_held(thing))
+            else:
+                self.found.append((name, written.source))
+                self._waiting += ((held, inner) for inner, held in held_besides(thing))
+                self._waiting += ((used, inner) for inner, used in used_by(thing))
 
     def _later(self, things: Iterable[Any], name: str) -> None:
         self._waiting += ((thing, name) for thing in things)
@@ -167,61 +164,6 @@ def _is_pythons(thing: object) -> bool:
     return callable(thing) or type(thing).__module__ == "typing" or thing in (..., NotImplemented)
 
 
-def _content(value: object, name: str) -> tuple[str, list[Any]]:
-    """Return what a value holds, and the code among that.
-
-    Raises:
-        UnknownSourceError: It can neither be written as JSON nor pickled.
-    """
-    try:
-        return json.dumps(encode(value), sort_keys=True), [*classes_in([value])]
-    except (SerializationError, RecursionError):
-        pass
-    hashed = _Hashed()
-    pickler = _Pickler(hashed)
-    try:
-        pickler.dump(value)
-    except Exception as cause:
-        message = f"it uses {name!r}, a {type(value).__name__} whose content is not known"
-        raise UnknownSourceError(message) from cause
-    return hashed.digest.hexdigest(), pickler.code
-
-
-class _Hashed:
-    """A file of which only the digest is kept: a value may be as large as memory."""
-
-    def __init__(self) -> None:
-        self.digest = hashlib.sha256()
-
-    def write(self, content: Any) -> int:
-        """Hash it."""
-        self.digest.update(content)
-        return len(content)
-
-
-class _Pickler(pickle.Pickler):
-    """Writes a value down, and gathers the functions and classes in it in place of their names."""
-
-    def __init__(self, file: _Hashed) -> None:
-        super().__init__(file, protocol=5)
-        self.code: list[Any] = []
-
-    def reducer_override(self, thing: Any) -> Any:
-        """Leave a name in the place of a function or a class."""
-        if not isinstance(thing, FunctionType | type) or thing is str:
-            return NotImplemented
-        self.code.append(thing)
-        return str, (thing.__qualname__,)
-
-
-def _has_content(value: object) -> bool:
-    try:
-        encode(value)
-    except (SerializationError, RecursionError):
-        return False
-    return True
-
-
 def _instructions(code: CodeType) -> list[Any]:
     """Return all of compiled code but its place in a file."""
     constants = [
@@ -239,23 +181,3 @@ def _constant(value: object) -> str:
     if isinstance(value, tuple):
         return f"tuple {[_constant(each) for each in value]}"
     return f"{type(value).__name__} {value!r}"
-
-
-def _held(cls: type) -> Iterator[tuple[str, Any]]:
-    """Yield what stands in a class: functions, those of properties as well, classes and values.
-
-    The source has the expression of what a library made and cannot be written down.
-    """
-    for name, value in vars(cls).items():
-        made_from = (value, *(getattr(value, way, None) for way in WRAPPED))
-        functions = [inner for inner in made_from if isinstance(inner, FunctionType)]
-        for function in functions:
-            file = file_of(function)
-            if is_users_file(file) and not file.startswith(GENERATED):
-                yield name, function
-        is_pythons = name.startswith("_") and name.endswith(("_", "_impl"))
-        if functions or is_pythons:
-            continue
-        kind = value if isinstance(value, type) else type(value)
-        if not is_installed(kind) or _has_content(value):
-            yield name, value
