@@ -4,12 +4,13 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
+from tests.servers.proxy import Fault, Proxy, refusal
 from tests.servers.wandb import WandbStub
 from tests.tracking.deliveries import Deliveries, new_run
 
@@ -89,6 +90,28 @@ def test_a_second_delivery_under_the_same_key_adds_nothing(
     assert row["loss"] == 0.5
     assert math.isnan(row["gain"])
     assert row["worst"] == math.inf
+
+
+def test_metrics_called_like_columns_of_w_and_b_stand_beside_them(
+    tracker: WandbTracker, deliveries: Deliveries
+) -> None:
+    """Nothing is lost, and the step stays the step."""
+    names = ("step", "_step", "_timestamp", "_runtime", "_flowyml", "loss")
+    context = deliveries.context()
+    tracker.log_metrics(Metrics(dict.fromkeys(names, 7.0)).at_step(3), context)
+    tracker.run_finished(deliveries.run, RunStatus.DONE)
+    (row,) = rows(tracker, deliveries)
+    assert (row["step"], row[KEY], row["loss"]) == (3, context.key, 7)
+    assert row["_timestamp"] > 1e9
+    assert [row[f"metric.{name}"] for name in names[:-1]] == [7] * 5
+
+
+def test_two_metrics_that_would_stand_in_one_column_are_refused(
+    tracker: WandbTracker, deliveries: Deliveries
+) -> None:
+    """Two curves are never drawn as one without a word."""
+    with pytest.raises(DeliveryError, match=r"'step' and 'metric\.step' under one name"):
+        tracker.log_metrics(Metrics({"step": 1, "metric.step": 2}), deliveries.context())
 
 
 def test_threads_share_one_run(tracker: WandbTracker, deliveries: Deliveries) -> None:
@@ -239,6 +262,52 @@ def test_an_address_that_does_not_answer_is_transient(
     with pytest.raises(DeliveryError, match="W&B could not open its run") as raised:
         tracker.log_metrics(Metrics({"loss": 0.5}), deliveries.context())
     assert raised.value.transient
+
+
+def test_a_run_that_could_not_be_opened_is_opened_once_the_server_is_back(
+    tmp_path: Path, deliveries: Deliveries, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each attempt says what the server said, and none that this very run is in the way."""
+    busy = Fault("refuse", times=10**6, answer=refusal("503 Service Unavailable", "busy"))
+    with WandbStub().serving() as server, Proxy(server.url, [busy]).serving() as proxy:
+        tracker = WandbTracker(
+            project="p", mode="online", dir=tmp_path, base_url=proxy.url, api_key="0" * 40
+        )
+        context = deliveries.context()
+        with monkeypatch.context() as impatient:
+            impatient.setattr("flowyml_tracking.wandb_runs.PATIENCE", 2.0)
+            for _ in range(2):
+                with pytest.raises(DeliveryError, match="could not open its run") as raised:
+                    tracker.log_metrics(Metrics({"loss": 0.5}), context)
+                assert raised.value.transient
+                assert "in use" not in str(raised.value)
+        proxy.faults.clear()
+        tracker.log_metrics(Metrics({"loss": 0.5}), context)
+        tracker.run_finished(deliveries.run, RunStatus.DONE)
+        (row,) = server.history[deliveries.run.run_id]
+    assert row["loss"] == 0.5
+
+
+def test_a_failed_opening_leaves_other_runs_of_the_process_open(
+    tracker: WandbTracker,
+    deliveries: Deliveries,
+    another_run: Callable[[], Deliveries],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What the helper refuses from then on is told as an error of the delivery."""
+    tracker.log_metrics(Metrics({"loss": 1}), deliveries.context())
+    monkeypatch.setattr("flowyml_tracking.wandb_runs.PATIENCE", 2.0)
+    url = "http://127.0.0.1:1"
+    away = WandbTracker(project="p", mode="online", dir=tracker.dir, base_url=url, api_key="0" * 40)
+    other = another_run()
+    for _ in range(2):
+        with pytest.raises(DeliveryError, match="could not open its run"):
+            away.log_metrics(Metrics({"loss": 0.5}), other.context())
+    monkeypatch.undo()
+    tracker.log_metrics(Metrics({"loss": 2}), deliveries.context(at=1))
+    tracker.run_finished(deliveries.run, RunStatus.DONE)
+    assert len(run_files(tracker.dir, deliveries.run.run_id)) == 1
+    assert [row["loss"] for row in rows(tracker, deliveries)] == [1, 2]
 
 
 def test_an_online_run_reaches_the_server(tmp_path: Path, deliveries: Deliveries) -> None:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from flowyml.errors import DeliveryError, PluginError
 
-__all__ = ["answers", "is_passing", "sdk"]
+__all__ = ["answers", "is_passing", "let_go", "sdk"]
 
 SETTINGS: Final = MappingProxyType({"WANDB_ERROR_REPORTING": "false", "WANDB_SILENT": "true"})
 """Settings of W&B's that it reads while it is imported; the user's own go first."""
@@ -73,7 +73,7 @@ def answers(task: str) -> Iterator[None]:
         _forget_helper(wandb)
         message = f"W&B could not {task}: its helper process has ended"
         raise DeliveryError(message, transient=True) from cause
-    except (wandb.Error, OSError, TimeoutError) as cause:
+    except _refusals(wandb) as cause:
         reason = str(cause).partition("\n")[0] or type(cause).__name__
         message = f"W&B could not {task}: {reason}"
         raise DeliveryError(message, transient=bool(is_passing(cause))) from cause
@@ -84,6 +84,24 @@ def _lost() -> tuple[type[Exception], ...]:
     from wandb.sdk.mailbox import HandleAbandonedError, MailboxClosedError
 
     return (ConnectionError, HandleAbandonedError, MailboxClosedError)
+
+
+def _refusals(wandb: Any) -> tuple[type[Exception], ...]:
+    """Return what W&B raises itself, and where its helper refuses: a run that is open already."""
+    from wandb.sdk.mailbox.mailbox_handle import ServerResponseError
+
+    return (wandb.Error, ServerResponseError, OSError, TimeoutError)
+
+
+def let_go(wandb: Any) -> None:
+    """Let go of a run that could not be opened; its helper process would refuse it from then on.
+
+    A helper that has other runs, which may be the user's own, is left alone.
+    """
+    from wandb.sdk import wandb_setup
+
+    if wandb_setup.singleton().most_recent_active_run is None:
+        _forget_helper(wandb)
 
 
 def _forget_helper(wandb: Any) -> None:

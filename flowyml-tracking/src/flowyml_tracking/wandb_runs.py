@@ -15,7 +15,7 @@ from attrs import define, field
 from flowyml.errors import DeliveryError
 from flowyml.records import LoggedRun, RunInfo, RunStatus
 from flowyml_tracking.origin import origin_of
-from flowyml_tracking.wandb_client import FINISH_PATIENCE, PATIENCE, answers, sdk
+from flowyml_tracking.wandb_client import FINISH_PATIENCE, PATIENCE, answers, let_go, sdk
 from flowyml_tracking.wandb_journal import Entry, Journal
 from flowyml_tracking.wandb_records import ended, history, run_files
 
@@ -179,19 +179,23 @@ class WandbRuns:
         wandb = sdk()
         self.folder.mkdir(parents=True, exist_ok=True)
         project = self.project or wandb.Settings().project or run.pipeline
-        return wandb.init(
-            id=_id(run),
-            name=run.run_id,
-            project=project,
-            entity=self.entity,
-            dir=str(self.folder),
-            mode=self.mode,
-            resume="allow",
-            reinit="create_new",  # a run that the user's own code opened stays what it is
-            tags=[run.pipeline[:64], run.stack[:64]],
-            config={f"flowyml.{name}": fact for name, fact in origin_of(run).items()},
-            settings=self._settings(wandb),
-        )
+        try:
+            return wandb.init(
+                id=_id(run),
+                name=run.run_id,
+                project=project,
+                entity=self.entity,
+                dir=str(self.folder),
+                mode=self.mode,
+                resume="allow",
+                reinit="create_new",  # a run that the user's own code opened stays what it is
+                tags=[run.pipeline[:64], run.stack[:64]],
+                config={f"flowyml.{name}": fact for name, fact in origin_of(run).items()},
+                settings=self._settings(wandb),
+            )
+        except BaseException:
+            let_go(wandb)
+            raise
 
     def _settings(self, wandb: Any) -> Any:
         wanted = {"base_url": self.base_url, "api_key": self.api_key}

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Literal
 from attrs import define, field
 
 from flowyml.artifacts import Metrics, Parameters
-from flowyml.errors import FlowyMLError
+from flowyml.errors import DeliveryError, FlowyMLError
 from flowyml.plugins import hookimpl
 from flowyml.records import (
     Check,
@@ -153,10 +153,24 @@ class WandbTracker(Tracker):
 
 
 def _row(metrics: Metrics, context: DeliveryContext) -> dict[str, Any]:
-    row: dict[str, Any] = {**metrics, "_timestamp": time_of(context) / 1000, KEY: context.key}
+    row: dict[str, Any] = {"_timestamp": time_of(context) / 1000, KEY: context.key}
     if metrics.step is not None:
-        row.setdefault(STEP, metrics.step)
+        row[STEP] = metrics.step
+    columns = {name: _column(name) for name in metrics}
+    for name, column in columns.items():
+        if column != name and column in columns:
+            message = (
+                f"W&B would show {name!r} and {column!r} under one name, because {name!r} is a "
+                "column of its own or of FlowyML's; rename one of them"
+            )
+            raise DeliveryError(message)
+        row[column] = metrics[name]
     return row
+
+
+def _column(name: str) -> str:
+    """Return the column of a metric: W&B keeps names with ``_`` to itself, and ours is the step."""
+    return f"metric.{name}" if name == STEP or name.startswith("_") else name
 
 
 def _plain(values: dict[str, Any]) -> dict[str, Any]:
