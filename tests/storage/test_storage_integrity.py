@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import attrs
+import fsspec
 import pytest
+from attrs import define
 from tests.storage.storage_samples import (
     DRAFT,
     FILES,
@@ -25,6 +28,7 @@ from tests.storage.storage_samples import (
 from flowyml.errors import DeliveryError, FlowyMLError, IntegrityError, NotFoundError
 from flowyml.records import StoredFile
 from flowyml.storage.files import StreamFilter
+from flowyml.storage.filesystems import FilesystemBucket
 from flowyml.storage.folders import ArtifactFolders
 from flowyml.storage.local_folders import LocalFolders
 from flowyml.storage.manifests import manifest_bytes, manifest_from_json, manifest_to_json
@@ -387,3 +391,31 @@ def test_a_living_writer_is_not_swept_away(folders: ArtifactFolders) -> None:
     request = attrs.evolve(a_request(), write=write)
     assert contents(folders.load(folders.store(request, key="k").uri)) == {"a": b"1", "b": b"2"}
     assert len(door_of(folders).names()) == 3
+
+
+@define(eq=False)
+class Halfway(FilesystemBucket):
+    """Deletes all but one of what it is asked for, in an order of its own, and then breaks."""
+
+    kept: str = ""
+
+    def delete(self, names: Sequence[str]) -> None:
+        super().delete([name for name in names if name != self.kept])
+        if self.kept in names:
+            message = "the line is down"
+            raise ConnectionError(message)
+
+
+def test_a_deletion_that_breaks_leaves_nothing_that_nobody_knows_of() -> None:
+    """Whichever file stays, the note of what is left over stays as well."""
+    root = f"memory://{uuid.uuid4().hex}"
+    bucket = Halfway(fsspec.filesystem("memory"), root, kept="run-1/model/model.pkl")
+    folders = ArtifactFolders(bucket)
+    stored = put(folders)
+
+    with pytest.raises(ConnectionError):
+        folders.delete(stored.uri)
+    bucket.kept = ""
+
+    assert folders.sweep(timedelta(0)) == 1
+    assert list(bucket.find("")) == []

@@ -157,7 +157,8 @@ class ArtifactFolders:
         names = self._files_of(path, committed.manifest)
         left = note(self.bucket, path, names)
         self.bucket.delete([f"{path}/{MANIFEST_NAME}"])
-        self.bucket.delete([*names, left])
+        self.bucket.delete(names)
+        self.bucket.delete([left])  # in a call of its own: a server deletes in any order
         return True
 
     def sweep(self, age: timedelta = LEFTOVER_AGE) -> int:
@@ -284,7 +285,11 @@ class ArtifactFolders:
     def _path_of(self, uri: str) -> str:
         path = uri.removeprefix(f"{self.uri}/").rstrip("/")
         if not uri.startswith(f"{self.uri}/") or fault_of_path(path):
-            message = f"{uri!r} is no address in the store at {self.uri}; ask the store it is of"
+            message = (
+                f"{uri!r} is no address in the store at {self.uri}; where the store was moved in "
+                "flowyml.yaml, have it there as it was (`path`, `bucket`, `prefix`), keep the old "
+                "place under `artifact_stores:`, or name the stack that has it with --stack"
+            )
             raise NotFoundError(message)
         return path
 
