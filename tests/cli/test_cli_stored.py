@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from tests.cli import cli_pipelines
-from tests.cli.conftest import Ask
+from tests.cli.conftest import Ask, Install
 
 from flowyml import load
 from flowyml.errors import IntegrityError
@@ -179,6 +179,50 @@ def test_what_is_not_what_was_written_is_found(
     failed = {item["name"]: item["error"] for item in answer.objects if item["status"] == "failed"}
     assert list(failed) == ["mean"]
     assert failed["mean"]
+
+
+TORN = """\
+from attrs import define, frozen
+
+from flowyml.plugins import hookimpl
+from flowyml_local.storage import LocalArtifactStore
+
+
+@frozen
+class Source:
+    manifest: object
+
+    def open(self, name):
+        raise KeyError("ETag")
+
+
+@define(slots=False)
+class Torn(LocalArtifactStore):
+    \"\"\"Stumbles over what its server answers about one artifact.\"\"\"
+
+    @hookimpl
+    def load_artifact(self, uri):
+        source = super().load_artifact(uri)
+        return Source(source.manifest) if source.manifest.name == "mean" else source
+"""
+
+
+def test_a_store_that_stumbles_is_one_failure_of_many(
+    flowyml: Ask, project: Path, install: Install
+) -> None:
+    """Whatever its client raises, the other artifacts are read, and what to do is said."""
+    install("torn", {"torn": TORN}, "[flowyml.artifact_store]\ntorn = torn:Torn\n")
+    (project / "pipeline.py").write_text(cli_pipelines.MAIN)
+    (project / "flowyml.yaml").write_text("plugins: { artifact_store: { type: torn } }\n")
+    assert flowyml("run", "pipeline.py").code == 0
+
+    answer = flowyml("artifact", "verify", "--all", "-o", "json")
+
+    assert answer.code == 1
+    assert [item["status"] for item in answer.objects] == ["ok", "ok", "failed", "ok"]
+    error = answer.objects[2]["error"]
+    assert error.startswith("file://")
+    assert "/model cannot be read: KeyError: 'ETag'; see that its store answers" in error
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from flowyml.metadata.store import MetadataStore
 from flowyml.routing.collect import changed
 from flowyml.routing.whereabouts import find_place
 from flowyml.stacks.active import current_stack
+from flowyml.stacks.secrecy import said, without_logins
 from flowyml.stacks.stack import Stack
 from flowyml.storage.files import FileSource
 
@@ -138,8 +139,8 @@ def verified(
         if later is None:
             _compare(source, artifact, metadata)
             _read_all(source, artifact, on_stderr=on_stderr)
-    except FlowyMLError as error:
-        problem = str(error)
+    except Exception as error:  # noqa: BLE001  # whatever a backend raises, the others are read
+        problem = _told(error, artifact)
     well = "ok" if later is None else "replaced"
     return {
         "id": artifact.artifact_id,
@@ -152,6 +153,15 @@ def verified(
         "uri": artifact.uri,
         "error": problem,
     }
+
+
+def _told(error: Exception, artifact: ArtifactRecord) -> str:
+    if isinstance(error, FlowyMLError):
+        return str(error)
+    return (
+        f"{artifact.uri} cannot be read: {without_logins(said(error))}; see that its store answers "
+        "(`flowyml stack doctor`), then verify it again"
+    )
 
 
 def _copy(source: FileSource, name: str, target: Path, advance: Callable[[int], None]) -> None:
