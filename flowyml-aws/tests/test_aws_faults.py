@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from boto3.exceptions import RetriesExceededError
 from botocore.exceptions import (
     ClientError,
     ConnectionClosedError,
@@ -12,6 +13,7 @@ from botocore.exceptions import (
     ParamValidationError,
     ReadTimeoutError,
 )
+from botocore.parsers import ResponseParserError
 
 from flowyml.errors import DeliveryError
 from flowyml_aws.faults import code_of, explained, is_missing, is_transient, message_of
@@ -42,6 +44,8 @@ def refusal(code: str, status: int = 400, message: str = "said.") -> ClientError
         (IncompleteReadError(actual_bytes=1, expected_bytes=2), True),
         (NoCredentialsError(), False),
         (ParamValidationError(report="x"), False),
+        (ResponseParserError("not of AWS, though it says 200"), True),
+        (RetriesExceededError(last_exception=OSError("reset")), True),
         (DeliveryError("x", transient=True), True),
         (DeliveryError("x"), False),
         (RuntimeError("not of AWS"), None),

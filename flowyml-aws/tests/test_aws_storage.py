@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import attrs
 import boto3
 import pytest
 from attrs import frozen
 from botocore.exceptions import ClientError
 from tests.servers.aws import BUCKET, a_model, stored
 from tests.servers.processes import ServerProcess
+from tests.servers.proxy import Fault, Proxy, refusal
 from tests.servers.s3 import S3Objects
 from tests.storage.storage_samples import BackDoor, put
 
@@ -163,10 +165,28 @@ class TestFaults:
         with pytest.raises(ConfigurationError, match="`prefix: FOLDER`"):
             S3ArtifactStore(bucket)
 
+    @pytest.mark.parametrize("prefix", ["a/../b", "./a", "a//b", "tail/."])
+    def test_a_prefix_leads_nowhere_else(self, prefix: str) -> None:
+        """What a client takes out of an address before it asks is refused where it stands."""
+        with pytest.raises(ConfigurationError, match=f"the prefix {prefix!r} cannot be used: it"):
+            S3ArtifactStore(BUCKET, prefix=prefix)
+
     def test_another_store_s_uri_is_not_found(self, store: S3ArtifactStore) -> None:
-        """It is never looked for in this bucket."""
-        with pytest.raises(NotFoundError):
+        """It is never looked for in this bucket; what to change is said."""
+        with pytest.raises(NotFoundError, match=r"`prefix`\), keep the old place under"):
             store.load_artifact("s3://other/run/model")
+
+    def test_a_redirect_to_nowhere_asks_for_the_region(self, store: S3ArtifactStore) -> None:
+        """A server that is somewhere else and does not say where: that is not tried for ever."""
+        gone = "<Error><Code>PermanentRedirect</Code><Message>elsewhere</Message></Error>"
+        answer = refusal("301 Moved Permanently", gone, Content_Type="application/xml")
+        with Proxy(str(store.endpoint_url)).serving() as proxy:
+            proxy.faults = [Fault("refuse", times=10_000, answer=answer)]
+            astray = attrs.evolve(store, endpoint_url=proxy.url)
+            with pytest.raises(DeliveryError, match="say that one as `region:`") as caught:
+                astray.preflight()
+        assert not caught.value.transient
+        assert len(proxy.requests) < 5
 
 
 @frozen

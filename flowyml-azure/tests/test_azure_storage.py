@@ -166,6 +166,12 @@ def test_a_store_without_an_account_is_refused() -> None:
         AzureArtifactStore("models/prefix", account_name="a")
 
 
+def test_a_prefix_that_leads_elsewhere_is_refused() -> None:
+    """The client would take it out of the address after it was signed."""
+    with pytest.raises(ConfigurationError, match=r"the prefix 'a/\.\./b' cannot be used: its"):
+        AzureArtifactStore("models", prefix="a/../b", account_name="a")
+
+
 def test_importing_the_store_imports_no_sdk() -> None:
     """A stack that does not use it pays nothing."""
     code = "import sys, flowyml_azure.storage; print([n for n in sys.modules if 'azure.' in n])"

@@ -208,6 +208,12 @@ def test_a_uri_in_place_of_a_name_is_refused() -> None:
         GCSArtifactStore(bucket="gs://models/prefix")
 
 
+def test_a_prefix_that_leads_elsewhere_is_refused() -> None:
+    """What is below it would have no address that everybody understands."""
+    with pytest.raises(ConfigurationError, match=r"the prefix 'a//b' cannot be used: it has an"):
+        GCSArtifactStore(bucket="models", prefix="a//b")
+
+
 def test_the_emulators_variable_is_obeyed(
     gcs: ServerProcess, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -6,12 +6,13 @@ A store is tested by a subclass that gives the fixture `backend`.
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from typing import TypeVar
 
 import pytest
-from tests.servers.proxy import Fault, Proxy
+from tests.servers.proxy import Fault, Proxy, refusal
 from tests.storage.bucket_backends import BucketBackend
 from tests.storage.storage_samples import contents, put
 
@@ -21,6 +22,14 @@ from flowyml.plugins import BucketStore
 __all__ = ["BucketChecksums", "BucketFaults"]
 
 T = TypeVar("T")
+
+FOREIGN = {
+    "a page": refusal("200 OK", "<html>Sign in</html>", Content_Type="text/html"),
+    "half a page": refusal("200 OK", "<html>Sign in<br>", Content_Type="text/html"),
+    "nothing": refusal("201 Created", ""),
+    "a table": refusal("200 OK", "{}", Content_Type="application/json"),
+}
+"""What a proxy, a gateway or a login page answers in place of the server: it looks like success."""
 
 MOST_REQUESTS = 30
 """A store makes fewer requests, so that the next attempt finds nothing wrong any more."""
@@ -97,6 +106,76 @@ class BucketFaults(BucketLine):
         assert len(proxy.hits) > 6
         (found,) = straight.list_artifacts("")
         assert (found.uri, contents(straight.load_artifact(uri))) == (uri, files)
+
+    @pytest.mark.parametrize("answer", FOREIGN)
+    def test_every_request_may_be_answered_by_something_else(
+        self,
+        answer: str,
+        store: BucketStore,
+        straight: BucketStore,
+        proxy: Proxy,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Which says that all is well: what was not written is written again."""
+        proxy.faults = [Fault("refuse", times=100, first=True, answer=FOREIGN[answer])]
+        uri = persistently(store, lambda: put(store.folders(), files=files)).uri
+        assert len(proxy.hits) > 6
+        (found,) = straight.list_artifacts("")
+        assert (found.uri, contents(straight.load_artifact(uri))) == (uri, files)
+
+    @pytest.mark.parametrize("answer", FOREIGN)
+    def test_a_run_does_not_begin_where_something_else_answers(
+        self, answer: str, store: BucketStore, proxy: Proxy
+    ) -> None:
+        """The place is named, and where to look; it may pass."""
+        proxy.faults = [Fault("refuse", times=100, answer=FOREIGN[answer])]
+        uri = re.escape(store.root_uri())
+        said = rf"writing a probe to {uri} failed: .*; a proxy .* NO_PROXY and the address"
+        with pytest.raises(DeliveryError, match=said) as caught:
+            store.preflight()
+        assert caught.value.transient
+        (write,) = [check for check in store.diagnose() if check.name == "write"]
+        assert not write.ok
+        assert "NO_PROXY" in str(write.fix)
+
+    @pytest.mark.parametrize("answer", ["a page", "half a page", "nothing"])
+    def test_a_reader_is_told_that_something_else_answered(
+        self,
+        answer: str,
+        store: BucketStore,
+        straight: BucketStore,
+        proxy: Proxy,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Whichever request it is, also when a file is opened that was listed before."""
+        source = store.load_artifact(put(straight.folders(), files=files).uri)
+        proxy.faults = [Fault("refuse", times=1000, answer=FOREIGN[answer])]
+        uri = re.escape(source.uri)  # type: ignore[attr-defined]  # every store's source has one
+        readings: Mapping[str, Callable[[], object]] = {
+            rf"reading {uri}/artifact.json": lambda: store.load_artifact(source.uri),  # type: ignore[attr-defined]
+            rf"reading {uri}/model.pkl": lambda: source.open("model.pkl"),
+            rf"listing {uri}/large.bin": lambda: source.path("large.bin"),
+            rf"listing {re.escape(store.root_uri())}/": lambda: list(store.list_artifacts("")),
+        }
+        for doing, read in readings.items():
+            with pytest.raises(DeliveryError, match=f"^{doing} failed: .* NO_PROXY") as told:
+                read()
+            assert told.value.transient
+
+    @pytest.mark.parametrize("name", ["artifact.json", "model.pkl"])
+    def test_a_small_file_is_read_again_where_the_line_breaks(
+        self,
+        name: str,
+        store: BucketStore,
+        straight: BucketStore,
+        proxy: Proxy,
+        files: Mapping[str, bytes],
+    ) -> None:
+        """Within the body of the answer, at once and without an error."""
+        uri = put(straight.folders(), files=files).uri
+        proxy.faults = [Fault("shorten", first=True, times=2, matching=name.encode())]
+        assert store.load_artifact(uri).open("model.pkl").read() == files["model.pkl"]
+        assert "shorten" in proxy.hits
 
     @pytest.mark.parametrize("kind", ["lose", "shorten", "flip", "trickle"])
     def test_what_is_read_is_what_was_stored(

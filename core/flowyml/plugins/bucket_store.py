@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
 from functools import cached_property
 from typing import Final
@@ -11,14 +11,13 @@ from attrs import define
 
 from flowyml.errors import ConfigurationError, DeliveryError, FlowyMLError, Problem
 from flowyml.plugins.components import ArtifactStore
-from flowyml.plugins.markers import hookimpl
-from flowyml.records import Check, DeliveryContext, StoredArtifact
+from flowyml.records import Check
 from flowyml.storage.buckets import Bucket
-from flowyml.storage.files import FileSource, StoreRequest
 from flowyml.storage.folders import ArtifactFolders
-from flowyml.storage.names import STAGING
+from flowyml.storage.names import STAGING, fault_of_path
+from flowyml.storage.refusals import ExplainedBucket
 
-__all__ = ["BucketStore", "check_bucket_name"]
+__all__ = ["BucketStore", "check_bucket_name", "check_prefix"]
 
 PROBE: Final = f"{STAGING}/probe"
 """An empty object that every start of a run writes and deletes."""
@@ -48,47 +47,26 @@ class BucketStore(ArtifactStore):
         raise NotImplementedError(message)
 
     @cached_property
+    def _asked(self) -> ExplainedBucket:
+        return ExplainedBucket(self.objects, self.explained)
+
+    @cached_property
     def _folders(self) -> ArtifactFolders:
-        return ArtifactFolders(self.objects)
+        return ArtifactFolders(self._asked)
 
     def folders(self) -> ArtifactFolders:
         """Return the layout engine over the bucket."""
         return self._folders
-
-    @hookimpl
-    def store_artifact(self, request: StoreRequest, context: DeliveryContext) -> StoredArtifact:
-        """Stage, send, commit by a conditional write."""
-        place = f"{self.objects.uri}/{request.path}"
-        with self.explained(f"storing {request.manifest.name!r} at {place}"):
-            return super().store_artifact(request, context)
-
-    @hookimpl
-    def load_artifact(self, uri: str) -> FileSource:
-        """Open by URI."""
-        with self.explained(f"loading {uri}"):
-            return super().load_artifact(uri)
-
-    @hookimpl
-    def list_artifacts(self, prefix: str) -> Iterable[StoredArtifact]:
-        """List what is committed."""
-        with self.explained(f"listing {self.objects.uri}/{prefix}"):
-            yield from super().list_artifacts(prefix)
-
-    @hookimpl
-    def delete_artifact(self, uri: str) -> bool:
-        """Delete, manifest first."""
-        with self.explained(f"deleting {uri}"):
-            return super().delete_artifact(uri)
 
     def preflight(self) -> None:
         """Write a probe object: whatever is wrong shows before any work is done.
 
         That it cannot be deleted again is no reason to stop: storing never has to.
         """
-        with self.explained(f"writing a probe to {self.objects.uri}"):
+        with self._asked.asking(f"writing a probe to {self.objects.uri}"):
             self.objects.swap(PROBE, b"", None)
-        with suppress(DeliveryError), self.explained(f"deleting a probe in {self.objects.uri}"):
-            self.objects.delete([PROBE])
+        with suppress(DeliveryError):
+            self._asked.delete([PROBE])
 
     def diagnose(self) -> Sequence[Check]:
         """Look at the bucket and at what may be done in it."""
@@ -111,7 +89,7 @@ class BucketStore(ArtifactStore):
             look: Looks, and raises where something is.
         """
         try:
-            with self.explained(f"looking at {self.objects.uri}"):
+            with self._asked.asking(f"looking at {self.objects.uri}"):
                 look()
         except FlowyMLError as error:
             message, _, remedy = str(error).partition("; ")
@@ -132,4 +110,21 @@ def check_bucket_name(key: str, name: str) -> None:
     if "/" in name:
         message = f"the {key} {name!r} is not a name"
         hint = f"say `{key}: NAME` and, for a folder in it, `prefix: FOLDER`"
+        raise ConfigurationError(Problem(message, hint=hint))
+
+
+def check_prefix(prefix: str) -> None:
+    """Refuse a prefix that means another folder to a client than to its server.
+
+    Args:
+        prefix: What the configuration says; slashes around it mean nothing.
+
+    Raises:
+        ConfigurationError: A segment is empty, ``.`` or ``..``, or it has characters that no path
+            may have.
+    """
+    folder = prefix.strip("/")
+    if fault := folder and fault_of_path(folder):
+        message = f"the prefix {prefix!r} cannot be used: {fault}"
+        hint = "say `prefix: FOLDER`, or `prefix: FOLDER/FOLDER`, as it is named in the bucket"
         raise ConfigurationError(Problem(message, hint=hint))

@@ -12,7 +12,8 @@ Three things must be atomic on the server, or two writers can damage each other:
 * `Bucket.upload` and `Bucket.copy`, which never replace an object that is there.
 
 Every error that is not named below leaves a bucket as the vendor's client raised it, so that the
-component's ``is_transient`` can tell which ones are worth another attempt.
+component's ``is_transient`` can tell which ones are worth another attempt. What writes looks at the
+answer: one that the service cannot have given, such as the page of a proxy, is such an error too.
 """
 
 from __future__ import annotations

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from attrs import define, field
 
@@ -16,11 +16,14 @@ from flowyml.errors import IntegrityError
 from flowyml.records import StoredFile
 from flowyml.storage.buckets import Listed, Snapshot
 from flowyml.storage.hashing import PIECE
+from flowyml_aws.answers import attend
 from flowyml_aws.faults import code_of, is_transient
 from flowyml_aws.parts import base64_sha256, orphans, parts_there, upload_parts
-from flowyml_aws.sessions import Account
+from flowyml_aws.sessions import ATTEMPTS, Account
 
 __all__ = ["S3Bucket"]
+
+T = TypeVar("T")
 
 AT_ONCE: Final = 16 * 2**20
 """What goes up in one request; a larger file goes up in parts."""
@@ -67,7 +70,7 @@ class S3Bucket:
         """The client; making it asks nobody."""
         # Each body's checksum is sent and signed in a header of its own: taking one is enough.
         options = {"payload_signing_enabled": False}
-        return self.account.client("s3", s3=options)
+        return attend(self.account.client("s3", s3=options))
 
     def target(self, name: str) -> dict[str, str]:
         """Return the parameters that name an object."""
@@ -79,13 +82,31 @@ class S3Bucket:
 
     def read(self, name: str, limit: int) -> Snapshot:
         """Read a small object; its version is its ETag."""
-        with _missing(name):
-            found = self.client.get_object(**self.target(name))
-        with contextlib.closing(found["Body"]) as body:
+
+        def whole(found: Any) -> Snapshot:
             if found["ContentLength"] > limit:
                 message = f"{self.uri}/{name} is longer than the {limit} bytes that it may have"
                 raise IntegrityError(message)
-            return Snapshot(body.read(), found["ETag"])
+            return Snapshot(found["Body"].read(), found["ETag"])
+
+        return self._received(name, whole)
+
+    def _received(self, name: str, take: Callable[[Any], T]) -> T:
+        """Get an object, again where the connection breaks within it.
+
+        The client tries again only until the answer begins.
+        """
+        left = ATTEMPTS
+        while True:
+            left -= 1
+            with _missing(name):
+                found = self.client.get_object(**self.target(name))
+            with contextlib.closing(found["Body"]):
+                try:
+                    return take(found)
+                except Exception as error:
+                    if not (left and is_transient(error)):
+                        raise
 
     def swap(self, name: str, content: bytes, version: str | None) -> None:
         """Write a small object if it is in a known state, decided by the server."""
@@ -262,13 +283,14 @@ class S3Bucket:
 
     def hashed(self, name: str) -> str:
         """Read an object and hash it, whatever is kept with it."""
-        hashed = hashlib.sha256()
-        with _missing(name):
-            body = self.client.get_object(**self.target(name))["Body"]
-        with contextlib.closing(body):
-            for piece in body.iter_chunks(PIECE):
+
+        def digest(found: Any) -> str:
+            hashed = hashlib.sha256()
+            for piece in found["Body"].iter_chunks(PIECE):
                 hashed.update(piece)
-        return hashed.hexdigest()
+            return hashed.hexdigest()
+
+        return self._received(name, digest)
 
     def download(self, name: str, path: Path) -> None:
         """Get an object into a new local file, in parallel ranges."""
@@ -292,7 +314,7 @@ class S3Bucket:
         for first in range(0, len(names), BATCH):
             keys = [{"Key": self.key(name)} for name in names[first : first + BATCH]]
             answer = self.client.delete_objects(
-                Bucket=self.bucket, Delete={"Objects": keys, "Quiet": True}, **self.asking
+                Bucket=self.bucket, Delete={"Objects": keys}, **self.asking
             )
             self._check_deleted(answer.get("Errors") or ())
 

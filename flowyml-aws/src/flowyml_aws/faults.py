@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flowyml.errors import DeliveryError, FlowyMLError
+from flowyml.storage.refusals import INSTEAD, foreign_answer
 
 __all__ = ["code_of", "explained", "is_missing", "is_transient", "message_of"]
 
@@ -70,6 +71,7 @@ REMEDIES = {
     "301": REGION,
     "400": "S3 says no more than that; most often the credentials have expired",
     "403": DENIED,
+    "500": INSTEAD,  # what botocore makes of a body that is no XML, be it of a 200
     # what botocore says itself, before anything was sent
     "NoCredentialsError": (
         "no AWS credentials were found; run `aws configure` or `aws sso login`, or set AWS_PROFILE"
@@ -82,6 +84,11 @@ REMEDIES = {
         "nobody answers there; see that the network reaches AWS, and `endpoint_url:` if it is set"
     ),
 }
+
+CONNECTION = frozenset(
+    {"ConnectionError", "HTTPClientError", "IncompleteReadError", "RetriesExceededError"}
+)
+"""What botocore and boto3 raise when there was no whole answer."""
 
 MISSING = ("could not find", "does not exist", "not found")
 """SageMaker has no error code for what is not there: it is a ValidationException in words."""
@@ -133,7 +140,7 @@ def is_transient(error: BaseException) -> bool | None:
     if code in REMEDIES and code != "EndpointConnectionError":
         return False
     if _is_botocore(error):
-        return _is_connection(error)
+        return _is_connection(error) or _is_unreadable(error)
     return False if _status(error) else None
 
 
@@ -147,11 +154,13 @@ def explained(doing: str) -> Iterator[None]:
     Raises:
         DeliveryError: AWS refused, or could not be reached.
     """
-    from botocore.exceptions import BotoCoreError, ClientError
-
     try:
         yield
-    except (BotoCoreError, ClientError) as cause:
+    except Exception as cause:
+        if not _is_botocore(cause):
+            raise
+        if _is_unreadable(cause):
+            raise foreign_answer(doing, cause) from cause
         code = code_of(cause)
         said = message_of(cause).rstrip(".")
         remedy = f"; {REMEDIES[code]}" if code in REMEDIES else ""
@@ -172,4 +181,8 @@ def _is_botocore(error: BaseException) -> bool:
 
 def _is_connection(error: BaseException) -> bool:
     names = {cls.__name__ for cls in type(error).__mro__}
-    return bool(names & {"ConnectionError", "HTTPClientError", "IncompleteReadError"})
+    return bool(names & CONNECTION)
+
+
+def _is_unreadable(error: BaseException) -> bool:
+    return type(error).__name__ == "ResponseParserError"

@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 
 from flowyml.errors import DeliveryError
 from flowyml.plugins import BucketStore, hookimpl
-from flowyml.plugins.bucket_store import check_bucket_name
+from flowyml.plugins.bucket_store import check_bucket_name, check_prefix
 from flowyml.records import Check
 from flowyml_aws.buckets import S3Bucket
 from flowyml_aws.checks import looked_at
@@ -59,6 +59,7 @@ class S3ArtifactStore(BucketStore):
     def __attrs_post_init__(self) -> None:
         """Refuse what is most often pasted by mistake."""
         check_bucket_name("bucket", self.bucket)
+        check_prefix(self.prefix)
 
     @cached_property
     def account(self) -> Account:

@@ -44,6 +44,12 @@ ATTEMPTS: Final = 4
 DIGEST: Final = "flowymlsha256"
 """The user metadata that keeps a blob's SHA-256; Azure takes no dashes there."""
 
+SIGN: Final = "x-ms-request-id"
+"""The header that Azure gives to each of its answers."""
+
+REFUSED: Final = 400
+"""From this status on the client raises by itself."""
+
 GONE: Final = frozenset({"BlobNotFound", "ResourceNotFound", "ResourceNotFoundError"})
 TAKEN: Final = frozenset({"BlobAlreadyExists", "ConditionNotMet", "UnauthorizedBlobOverwrite"})
 
@@ -85,10 +91,11 @@ class AzureContainer:
 
         # By itself it would begin with a pause of 18 seconds.
         retry = ExponentialRetry(0, PAUSE, retry_total=ATTEMPTS, random_jitter_range=PAUSE / 2)
-        calling = {
+        calling: Mapping[str, Any] = {
             "connection_timeout": self.timeout,
             "read_timeout": self.timeout,
             "retry_policy": retry,
+            "raw_response_hook": _refuse_foreign,
         }
         if self.connection_string:
             try:
@@ -263,6 +270,17 @@ def _blocks(file: StoredFile) -> list[_Block]:
 def _block_name(sha256: str, size: int, offset: int) -> str:
     digest = hashlib.sha256(f"{sha256} {size} {offset}".encode()).digest()
     return base64.b64encode(digest[:30]).decode()
+
+
+def _refuse_foreign(response: Any) -> None:
+    """Refuse what something else than Azure answered, be it a 200: the client tries again."""
+    from azure.core.exceptions import DecodeError
+
+    answer = response.http_response
+    if answer.status_code < REFUSED and SIGN not in answer.headers:
+        answer.close()
+        message = f"answered {answer.status_code} without {SIGN}"
+        raise DecodeError(message)
 
 
 @contextlib.contextmanager

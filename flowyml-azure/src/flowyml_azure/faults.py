@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from flowyml.errors import DeliveryError, FlowyMLError
+from flowyml.storage.refusals import foreign_answer
 
 __all__ = ["code_of", "explained", "is_transient"]
 
@@ -64,7 +65,7 @@ def is_transient(error: BaseException) -> bool | None:
     classes = type(error).__mro__
     if not any(cls.__module__.startswith("azure.") for cls in classes):
         return None
-    if not CONNECTION.isdisjoint(cls.__name__ for cls in classes):
+    if not CONNECTION.isdisjoint(cls.__name__ for cls in classes) or _is_unreadable(error):
         return True
     return getattr(error, "status_code", None) in TRANSIENT_STATUS
 
@@ -80,8 +81,14 @@ def explained(doing: str) -> Iterator[None]:
         transient = is_transient(cause)
         if transient is None:
             raise
+        if _is_unreadable(cause):
+            raise foreign_answer(doing, cause) from cause
         names = [code_of(cause), *(cls.__name__ for cls in type(cause).__mro__)]
         remedy = next((REMEDIES[name] for name in names if name in REMEDIES), None)
         said = str(getattr(cause, "message", None) or cause).partition("\n")[0]
         message = f"{doing} failed: {said}" + (f"; {remedy}" if remedy else "")
         raise DeliveryError(message, transient=transient) from cause
+
+
+def _is_unreadable(error: BaseException) -> bool:
+    return type(error).__name__ == "DecodeError"

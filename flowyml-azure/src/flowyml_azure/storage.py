@@ -9,7 +9,7 @@ from attrs import define, field
 
 from flowyml.errors import ConfigurationError, Problem
 from flowyml.plugins import BucketStore, hookimpl
-from flowyml.plugins.bucket_store import check_bucket_name
+from flowyml.plugins.bucket_store import check_bucket_name, check_prefix
 from flowyml_azure.containers import AzureContainer
 from flowyml_azure.faults import explained, is_transient
 
@@ -38,6 +38,7 @@ class AzureArtifactStore(BucketStore):
     def __attrs_post_init__(self) -> None:
         """Refuse what is most often pasted by mistake, and a store that nobody could find."""
         check_bucket_name("container", self.container)
+        check_prefix(self.prefix)
         if not self.account_name and not self.connection_string:
             message = f"the container {self.container!r} is in no storage account"
             hint = "say `account_name:`, or `connection_string: ${AZURE_STORAGE_CONNECTION_STRING}`"

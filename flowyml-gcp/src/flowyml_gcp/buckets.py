@@ -22,7 +22,7 @@ from flowyml.errors import IntegrityError
 from flowyml.records import StoredFile
 from flowyml.storage.buckets import Listed, Snapshot
 from flowyml.storage.hashing import PIECE, write_whole
-from flowyml_gcp.parts import Composition, taken
+from flowyml_gcp.parts import Composition, making
 
 __all__ = ["GCSBucket"]
 
@@ -127,7 +127,7 @@ class GCSBucket:
         if self.storage_class:
             blob.storage_class = self.storage_class
         try:
-            with taken(name):
+            with making(blob, name):
                 blob.upload_from_string(
                     content,
                     content_type="application/octet-stream",
@@ -152,7 +152,7 @@ class GCSBucket:
         if file.size > PART_SIZE:
             Composition(self, name, path, file, PART_SIZE).make(blob)
             return
-        with path.open("rb") as content, taken(name):
+        with path.open("rb") as content, making(blob, name):
             blob.upload_from_string(
                 content.read(),
                 content_type="application/octet-stream",
@@ -164,7 +164,7 @@ class GCSBucket:
     def copy(self, source: str, target: str, file: StoredFile) -> None:
         """Copy an object on the server's side into a new one."""
         made, token = self.blob(target, file.sha256), None
-        with _missing(source), taken(target):
+        with _missing(source), making(made, target):
             while True:
                 token, _, _ = made.rewrite(
                     self.blob(source), token=token, if_generation_match=0, **self.calling

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from flowyml.errors import DeliveryError, FlowyMLError
+from flowyml.storage.refusals import foreign_answer
 
 __all__ = ["explained", "is_transient"]
 
@@ -34,6 +35,12 @@ TRANSIENT: Final = frozenset(
 )
 """Classes of google.api_core, google.auth, google.cloud.storage and requests."""
 
+UNREADABLE: Final = frozenset({"InvalidJSONError", "InvalidResponse"})
+"""What is raised for an answer that is not in JSON, or says too little: none of Google's."""
+
+REFUSED: Final = 400
+"""From this status on an answer is a refusal; below it, an error is about an unexpected success."""
+
 CREDENTIALS: Final = (
     "run `gcloud auth application-default login`, or set GOOGLE_APPLICATION_CREDENTIALS"
 )
@@ -56,7 +63,8 @@ def is_transient(error: BaseException) -> bool | None:
     classes = type(error).__mro__
     if not any(cls.__module__.startswith(("google.", "requests.")) for cls in classes):
         return None
-    return not TRANSIENT.isdisjoint(cls.__name__ for cls in classes)
+    known = not TRANSIENT.isdisjoint(cls.__name__ for cls in classes)
+    return known or _is_unreadable(error)
 
 
 @contextmanager
@@ -71,7 +79,15 @@ def explained(doing: str) -> Iterator[None]:
         if transient is None:
             raise
         names = [cls.__name__ for cls in type(cause).__mro__]
+        if _is_unreadable(cause):
+            raise foreign_answer(doing, cause) from cause
         remedy = next((REMEDIES[name] for name in names if name in REMEDIES), None)
         said = " ".join(str(getattr(cause, "message", None) or cause).split())
         message = f"{doing} failed: {said}" + (f"; {remedy}" if remedy else "")
         raise DeliveryError(message, transient=transient) from cause
+
+
+def _is_unreadable(error: BaseException) -> bool:
+    code = getattr(error, "code", None)
+    unexpected = isinstance(code, int) and code < REFUSED
+    return unexpected or not UNREADABLE.isdisjoint(cls.__name__ for cls in type(error).__mro__)

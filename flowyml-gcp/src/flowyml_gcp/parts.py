@@ -25,7 +25,7 @@ from flowyml.storage.transfers import moved
 if TYPE_CHECKING:
     from flowyml_gcp.buckets import GCSBucket
 
-__all__ = ["Composition", "Part", "cut", "taken"]
+__all__ = ["Composition", "Part", "cut", "making"]
 
 MOST_PARTS: Final = 32
 """What Cloud Storage composes in one call."""
@@ -98,7 +98,7 @@ class Composition:
             self._send_missing(parts)
             try:
                 sources = self._joined([part.name for part in parts])
-                with taken(self.name):
+                with making(blob, self.name):
                     self._join(blob, sources, if_generation_match=0)
                 break
             except NotFound:
@@ -154,14 +154,23 @@ class Composition:
 
 
 @contextlib.contextmanager
-def taken(name: str) -> Iterator[None]:
-    """Tell that a new object is there already."""
+def making(blob: Any, name: str) -> Iterator[None]:
+    """Tell that a new object is there already, or that something else than the service answered.
+
+    Args:
+        blob: The client's handle for it, which learns its generation from the answer.
+        name: The object's name.
+    """
     from google.api_core.exceptions import PreconditionFailed
+    from google.cloud.storage.exceptions import InvalidResponse
 
     try:
         yield
     except PreconditionFailed as cause:
         raise FileExistsError(name) from cause
+    if blob.generation is None:
+        message = "the answer names no generation"
+        raise InvalidResponse(None, message)
 
 
 @frozen

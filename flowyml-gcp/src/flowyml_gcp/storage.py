@@ -8,7 +8,7 @@ from functools import cached_property
 from attrs import define, field
 
 from flowyml.plugins import BucketStore, hookimpl
-from flowyml.plugins.bucket_store import check_bucket_name
+from flowyml.plugins.bucket_store import check_bucket_name, check_prefix
 from flowyml_gcp.buckets import GCSBucket
 from flowyml_gcp.faults import explained, is_transient
 
@@ -45,6 +45,7 @@ class GCSArtifactStore(BucketStore):
     def __attrs_post_init__(self) -> None:
         """Refuse what is most often pasted by mistake."""
         check_bucket_name("bucket", self.bucket)
+        check_prefix(self.prefix)
 
     @cached_property
     def objects(self) -> GCSBucket:
