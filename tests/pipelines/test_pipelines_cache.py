@@ -327,3 +327,46 @@ def test_a_recalled_result_gets_the_format_that_its_rule_says_by_now(
         for result in (first, second)
     ]
     assert formats == ["cloudpickle", "pickle"]
+
+
+ORDERED = """
+    from flowyml import Pipeline, context, step
+
+    WEIGHTS = {"a": 1, "b": 2}
+
+    @step(cache=True)
+    def given(features: dict) -> list:
+        return list(features)
+
+    @step(cache=True)
+    def constant() -> list:
+        return list(WEIGHTS)
+
+    @step(cache=True)
+    def left(weights: dict = {"a": 3, "b": 4}) -> list:
+        return list(weights)
+
+    pipeline = Pipeline("ordered", context=context(features={"a": 5, "b": 6}))
+    pipeline.add_step(given).add_step(constant).add_step(left)
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "changed"),
+    [
+        ('{"a": 5, "b": 6}', '{"b": 6, "a": 5}', "given"),
+        ('{"a": 1, "b": 2}', '{"b": 2, "a": 1}', "constant"),
+        ('{"a": 3, "b": 4}', '{"b": 4, "a": 3}', "left"),
+    ],
+)
+def test_the_order_of_a_mapping_is_part_of_it(
+    old: str, new: str, changed: str, run: Run, write_file: WriteFile
+) -> None:
+    """It decides columns and candidates: of context values, constants and defaults alike."""
+    write_file("flow.py", ORDERED)
+    run()
+    write_file("flow.py", ORDERED.replace(old, new))
+    result = run()
+
+    assert [step.name for step in result.steps if not step.cached_from] == [changed]
+    assert result.outputs[changed] == ["b", "a"]

@@ -145,7 +145,7 @@ def _value_digest(name: str, value: object) -> str:
 
 
 def _digest(plain: object) -> str:
-    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(plain).encode()).hexdigest()
 
 
 def _why(node: Node, parts: Mapping[str, str], workplace: Workplace) -> str:

@@ -25,7 +25,7 @@ def content_of(value: object, name: str) -> tuple[str, list[Any]]:
         UnknownSourceError: It can neither be written as JSON nor pickled.
     """
     try:
-        return json.dumps(encode(value), sort_keys=True), [*code_in([value])]
+        return json.dumps(encode(value)), [*code_in([value])]
     except (SerializationError, RecursionError):
         pass
     hashed = _Hashed()

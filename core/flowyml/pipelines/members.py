@@ -19,7 +19,14 @@ WRAPPED: Final = ("__func__", "fget", "fset", "func", "__wrapped__")
 """Where what stands in a class keeps the function that it was made from."""
 
 NOTES: Final = frozenset(
-    {"__module__", "__doc__", "__firstlineno__", "__static_attributes__", "_abc_impl"}
+    {
+        "__module__",
+        "__doc__",
+        "__firstlineno__",
+        "__slotnames__",
+        "__static_attributes__",
+        "_abc_impl",
+    }
 )
 """What Python notes of where a class stands, how it is written, and who asked about it."""
 
@@ -28,8 +35,10 @@ def held_besides(cls: type) -> Iterator[tuple[str, Any]]:
     """Yield what stands in a class that has a source, where that may not tell what it is.
 
     The source has the expression of what a library made and cannot be written down.
+
+    Looked through is a copy: another step may be at work with the class, and change it.
     """
-    for name, value in vars(cls).items():
+    for name, value in vars(cls).copy().items():
         functions = _functions(value)
         for function in functions:
             file = file_of(function)
@@ -43,7 +52,7 @@ def held_besides(cls: type) -> Iterator[tuple[str, Any]]:
 
 def all_held(cls: type) -> Iterator[tuple[str, Any]]:
     """Yield all that stands in a class, which nothing else tells of."""
-    for name, value in vars(cls).items():
+    for name, value in vars(cls).copy().items():
         functions = _functions(value)
         for function in functions:
             yield name, function

@@ -107,7 +107,7 @@ def _kept(function: FunctionType) -> Iterator[tuple[str, Any]]:
         yield f"default {number}", default
     yield from (function.__kwdefaults__ or {}).items()
     if is_users_file(file_of(function)):
-        yield from vars(function).items()
+        yield from vars(function).copy().items()
 
 
 def _taken(
