@@ -1,3 +1,4 @@
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.tracking.deliveries import Deliveries
 
 from flowyml.artifacts import Metrics, Model
 from flowyml.errors import DeliveryError, IntegrityError, NotFoundError
+from flowyml.pipelines.notices import plain_warnings
 from flowyml.records import DeliveryContext, ModelVersion, Registration, StoredArtifact
 from flowyml_tracking.mlflow_client import connect
 from flowyml_tracking.mlflow_registry import MLflowModelRegistry
@@ -337,9 +339,13 @@ def test_a_version_with_a_spoilt_tag_stops_no_list(
         client.set_model_version_tag(name, "1", tag, value)
 
     said = f"the tag '{tag}' of version 1 of the model '{name}' was changed in MLflow"
-    with pytest.warns(RuntimeWarning, match=said):
+    told: list[str] = []
+    with warnings.catch_warnings(), plain_warnings(told.append):
+        warnings.simplefilter("always")
         second, first = registry.list_models(name)
 
+    assert [line.partition(":")[0] for line in told] == ["Warning"]
+    assert said in told[0]
     assert (first.version, first.digest) == ("1.0", spoilt.digest)
     assert second.metadata == {"metrics": {"accuracy": 0.9}}
     with pytest.raises(DeliveryError, match=f"{said}.*put back there what it was"):

@@ -16,6 +16,9 @@ __all__ = ["OURS", "plain_warnings"]
 OURS: Final = str(Path(flowyml.__file__).parent) + os.sep
 """How the file of each module of our own source begins."""
 
+NAMED: Final = (f"{flowyml.__name__}.", f"{flowyml.__name__}_")
+"""How the module is called that defines a warning of ours, or of a backend's package."""
+
 
 @contextmanager
 def plain_warnings(tell: Callable[[str], None]) -> Iterator[None]:
@@ -37,7 +40,7 @@ def plain_warnings(tell: Callable[[str], None]) -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if filename.startswith(OURS) or category.__module__.startswith(f"{flowyml.__name__}."):
+            if filename.startswith(OURS) or category.__module__.startswith(NAMED):
                 tell(f"Warning: {message}")
             else:
                 elsewhere(message, category, filename, lineno, file, line)

@@ -36,6 +36,10 @@ FACTS: Final = ("metadata", "input_schema", "output_schema", "serving_config")
 """The fields of a version that only its users understand; one tag holds them as JSON."""
 
 
+class SpoiltVersionWarning(UserWarning):
+    """Somebody changed a tag of a version in MLflow: it is listed without what that said."""
+
+
 @define(slots=False)
 class MLflowModelRegistry(ModelRegistry):
     """Registers stored models as versions of MLflow's registered models.
@@ -300,7 +304,7 @@ def _listed(version: Any, aliases: tuple[str, ...]) -> ModelVersion:
     try:
         return _record(version, aliases)
     except DeliveryError as error:
-        warnings.warn(str(error), RuntimeWarning, stacklevel=2)
+        warnings.warn(str(error), SpoiltVersionWarning, stacklevel=2)
         approval = _approval(version.tags) or "none"
         return _made(version, {**version.tags, "flowyml.approval": approval}, aliases, {})
 
