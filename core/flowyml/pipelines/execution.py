@@ -77,7 +77,7 @@ def _work(node: Node, workplace: Workplace) -> StepStatus:
         return _deliver(node, _parts(node, _outputs(node, returned)), supplies, workplace)
     recalled = recall(node, supplies, workplace)
     if recalled.values is not None:
-        parts = _parts(node, recalled.values, recalled.artifacts)
+        parts = _recalled_parts(node, recalled.values, recalled.artifacts)
         status = _deliver(node, parts, supplies, workplace)
         _note(node, status, recalled.note, workplace, cached_from=recalled.run_id)
         return status
@@ -101,19 +101,22 @@ def _note(
     )
 
 
-def _parts(
-    node: Node, values: Sequence[object], recalled: Mapping[str, ArtifactRecord] | None = None
-) -> dict[str, list[Leaf]]:
-    """Take apart what a step returned, by output; each knows what is recalled of it."""
-    known = recalled or {}
-    taken = {
+def _parts(node: Node, values: Sequence[object]) -> Mapping[str, Sequence[Leaf]]:
+    """Take apart what a step returned, by output."""
+    return {
         output.name: take_apart(value, output.annotation, step=node.name, output=output.name)
         for output, value in zip(node.step.outputs, values, strict=True)
         if value is not None or not node.may_leave_out(output)
     }
+
+
+def _recalled_parts(
+    node: Node, values: Sequence[object], artifacts: Mapping[str, ArtifactRecord]
+) -> Mapping[str, Sequence[Leaf]]:
+    """Take apart what the cache recalls; each part knows what it was stored as."""
     return {
-        name: [attrs.evolve(leaf, recalled=known.get(leaf.output)) for leaf in leaves]
-        for name, leaves in taken.items()
+        name: [attrs.evolve(leaf, recalled=artifacts.get(leaf.output)) for leaf in leaves]
+        for name, leaves in _parts(node, values).items()
     }
 
 
