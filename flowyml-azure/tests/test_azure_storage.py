@@ -14,6 +14,7 @@ from pathlib import Path
 
 import attrs
 import pytest
+from azure.core.exceptions import DecodeError, DeserializationError
 from azure.storage.blob import ContainerClient
 from tests.servers.azurite import KEY, AzureBlobs, Azurite
 from tests.storage.storage_samples import contents, put
@@ -170,6 +171,19 @@ def test_a_prefix_that_leads_elsewhere_is_refused() -> None:
     """The client would take it out of the address after it was signed."""
     with pytest.raises(ConfigurationError, match=r"the prefix 'a/\.\./b' cannot be used: its"):
         AzureArtifactStore("models", prefix="a/../b", account_name="a")
+
+
+@pytest.mark.parametrize("error", [DecodeError("XML is invalid"), DeserializationError("no time")])
+def test_an_answer_that_the_client_cannot_read_may_pass(error: Exception) -> None:
+    """It was damaged on its way, or is none of Azure's."""
+    store = AzureArtifactStore("models", account_name="a")
+    with (
+        pytest.raises(DeliveryError, match="none that the service gives") as said,
+        store.explained("listing"),
+    ):
+        raise error
+    assert said.value.transient
+    assert store.is_transient(error)
 
 
 def test_importing_the_store_imports_no_sdk() -> None:

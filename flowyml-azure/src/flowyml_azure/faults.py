@@ -49,6 +49,9 @@ CONNECTION: Final = frozenset(
 )
 """What azure-core raises when there was no whole answer."""
 
+UNREADABLE: Final = frozenset({"DecodeError", "DeserializationError"})
+"""What it raises for an answer that is none of Azure's, or was damaged on its way."""
+
 TRANSIENT_STATUS: Final = frozenset({408, 429, 500, 502, 503, 504})
 
 
@@ -91,4 +94,4 @@ def explained(doing: str) -> Iterator[None]:
 
 
 def _is_unreadable(error: BaseException) -> bool:
-    return type(error).__name__ == "DecodeError"
+    return type(error).__name__ in UNREADABLE
