@@ -80,13 +80,13 @@ def test_a_component_that_is_down_is_not_asked_for_each_of_its_debts(shop: Works
         ("scores.1", 1 + 1, "failed"),
         ("model", 1 + 1, "done"),
     ]
-    assert [d.attempts for d in shop.metadata.debts("run-1")] == [5, 2, 1, 1, 1]
+    assert [d.attempts for d in shop.metadata.debts("run-1")] == [5, 2, 0, 0, 0]
     assert len(shop.pauses) == 3
 
 
 def test_one_value_that_always_fails_keeps_no_other_from_its_tracker(shop: Workshop) -> None:
     """A server that fails at one number, and says that this may pass, takes all others."""
-    shop.components = flaky_components(shop.folder, log_metrics="before:transient:7")
+    shop.components = flaky_components(shop.folder, log_metrics="before:transient:6")
     shop.attempts = 1
     shop.route(tuple(Metrics({"a": number}) for number in range(3)), output="scores")
 

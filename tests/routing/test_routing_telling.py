@@ -11,6 +11,7 @@ from flowyml.errors import DeliveryError
 from flowyml.plugins import ExperimentTracker, Extension, hookimpl
 from flowyml.records import RunInfo, RunStatus, StepStatus, StoredArtifact
 from flowyml.routing.forgiving import Forgiveness
+from flowyml.routing.patience import DOWN
 from flowyml.stacks.hooks import LifecycleWarning
 
 CLOSED = DeliveryError("the diary is closed")
@@ -100,6 +101,21 @@ def test_it_is_told_from_the_ledger_by_any_later_process(shop: Workshop, diary: 
 
     assert diary.told == ["run-1 stored before", "run-1 stored facts"]
     assert other.told == ["run-1 stored before", "run-1 stored facts"]
+
+
+def test_who_is_down_is_not_told_of_each_artifact(shop: Workshop, diary: Diary) -> None:
+    """A server that hangs would cost each step its timeout; it is told at the end."""
+    diary.refusals = [ConnectionError(), ConnectionError()]
+    courier = shop.courier()
+
+    for name in ("a", "b", "c"):
+        shop.route({"a": 1}, step=name, output=name, courier=courier)
+
+    assert [error == DOWN for _, _, error in _owed(shop)] == [False, False, True]
+    assert diary.told == []
+    courier.pay_debts()
+    assert _owed(shop) == []
+    assert diary.told == [f"run-1 stored {name}" for name in ("a", "b", "c")]
 
 
 def test_what_may_pass_is_tried_again_with_pauses(shop: Workshop, diary: Diary) -> None:

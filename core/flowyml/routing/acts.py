@@ -28,6 +28,7 @@ from flowyml.routing.debts import Debts, finish_run
 from flowyml.routing.deployments import deploy, deployment_event, only_component
 from flowyml.routing.dispatch import rule_for
 from flowyml.routing.ledger import Ledger, Outcome, delivery_key, now
+from flowyml.routing.patience import Patience
 from flowyml.routing.retries import Retries
 from flowyml.routing.serving import serving
 from flowyml.stacks.secrecy import component_secrets
@@ -86,7 +87,7 @@ class Acts:
         record = self.metadata.run(delivery.run_id)
         run = RunInfo(record.run_id, record.pipeline, record.stack, record.started_at)
         attempts = Attempts(self.stack, run, self._ledger, self.retries, self.actor)
-        debts = Debts(self.stack, run, self.metadata, attempts)
+        debts = Debts(self.stack, run, self.metadata, Patience(attempts))
         parcel = debts.parcels()[delivery.step, delivery.output]
         done = debts.deliver(parcel, delivery.key)
         if done.status != DeliveryStatus.DONE or done.result is None:

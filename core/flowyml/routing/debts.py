@@ -2,29 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from functools import partial
-from typing import Final
 
-from attrs import field, frozen
+from attrs import frozen
 
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import DeliveryStatus, Producer, RunInfo, RunStatus, StepStatus
-from flowyml.routing.attempts import Attempts
+from flowyml.records import Producer, RunInfo, RunStatus, StepStatus
 from flowyml.routing.collect import Reader
 from flowyml.routing.parcels import Parcel, stored_artifact
+from flowyml.routing.patience import Patience
 from flowyml.routing.router import STORE
 from flowyml.stacks.stack import Stack
 
 __all__ = ["Debts", "finish_run"]
 
 Place = tuple[str, str]
-
-PATIENCE: Final = 2
-"""After so many failures in a row that may pass, a component is left alone: it is down, and each
-of its debts would wait for it as long as these did. One alone may be the fault of its value."""
 
 
 @frozen
@@ -37,22 +31,20 @@ class Debts:
         stack: Where the components are.
         run: The run.
         metadata: The ledger.
-        attempts: Makes the deliveries.
-        failures: Of each component that failed last, and in a way that may pass, how often in a
-            row. It is tried again, once for each debt, until our patience ends.
+        patience: Makes the deliveries.
     """
 
     stack: Stack
     run: RunInfo
     metadata: MetadataStore
-    attempts: Attempts
-    failures: Counter[str] = field(factory=Counter)
+    patience: Patience
 
     def pay(self) -> tuple[DeliveryRecord, ...]:
         """Try what is owed, in order; return what was tried, as it stands.
 
         What is owed by a component that is down stays as it is.
         """
+        self.patience.renew()
         owed = [debt for debt in self.metadata.debts(self.run.run_id) if debt.hook != STORE]
         parcels = self.parcels() if owed else {}
         tried = tuple(self._try(debt, parcels) for debt in owed)
@@ -79,17 +71,11 @@ class Debts:
         """Make one delivery, unless another process has made it meanwhile."""
         current = self.metadata.delivery(key) or parcel.deliveries[key]
         parcel.deliveries[key] = current
-        failed_before = self.failures[current.component] > 0
-        attempts = self.attempts.once() if failed_before else self.attempts
-        error = attempts.deliver(parcel, current)
-        if error is not None and attempts.may_pass(current.component, error):
-            self.failures[current.component] += 1
-        elif error is not None or parcel.deliveries[key].status is DeliveryStatus.DONE:
-            self.failures.pop(current.component, None)  # it answers
+        self.patience.deliver(parcel, current)
         return parcel.deliveries[key]
 
     def _try(self, debt: DeliveryRecord, parcels: Mapping[Place, Parcel]) -> DeliveryRecord | None:
-        if self.failures[debt.component] >= PATIENCE:
+        if self.patience.is_over(debt.component):
             return None
         parcel = parcels[(debt.step, debt.output)]
         kept = "kept" in (debt.payload or {})

@@ -8,7 +8,6 @@ artifacts, lineage, the stored deliveries and the step's status together.
 from __future__ import annotations
 
 import getpass
-from collections import Counter
 from collections.abc import Collection, Sequence
 from contextlib import suppress
 from functools import partial
@@ -29,6 +28,7 @@ from flowyml.routing.gathering import Earlier
 from flowyml.routing.ledger import DeliveryObserver, Ledger, Outcome, delivery_key
 from flowyml.routing.opening import Opening
 from flowyml.routing.parcels import Parcel
+from flowyml.routing.patience import DOWN, Patience
 from flowyml.routing.retries import Retries
 from flowyml.routing.router import STORE, Router
 from flowyml.routing.settling import Settling
@@ -95,7 +95,7 @@ class Courier:
     _attempts: Attempts = field(init=False)
     _telling: Telling = field(init=False)
     _unstored: dict[str, StoreCall] = field(factory=dict, init=False)
-    _failures: Counter[str] = field(factory=Counter, init=False)
+    _patience: Patience = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Make what works for the courier."""
@@ -104,7 +104,8 @@ class Courier:
         self._opening = Opening(self.run, self.router, self._ledger)
         self._storing = Storing(self.run, self.stack, self.metadata)
         self._attempts = Attempts(self.stack, self.run, self._ledger, self.retries, self.actor)
-        self._telling = Telling(self.stack, self.run, self.metadata, self._ledger, self._attempts)
+        self._patience = Patience(self._attempts)
+        self._telling = Telling(self.stack, self.run, self.metadata, self._ledger, self._patience)
 
     def route_step(self, step: str, leaves: Sequence[Leaf], parents: Sequence[int]) -> StepDelivery:
         """Deliver all that a step returned.
@@ -183,7 +184,7 @@ class Courier:
 
         A run that is done is incomplete where a component could not be told: it is owed that.
         """
-        owing = self._telling.ended(status, down=self._failures.keys())
+        owing = self._telling.ended(status)
         return RunStatus.INCOMPLETE if owing and status is RunStatus.DONE else status
 
     def settle_gates(self) -> tuple[DeliveryRecord, ...]:
@@ -196,7 +197,7 @@ class Courier:
         return settling.settle(self.run.run_id)
 
     def _debts(self) -> Debts:
-        return Debts(self.stack, self.run, self.metadata, self._attempts, self._failures)
+        return Debts(self.stack, self.run, self.metadata, self._patience)
 
     def _write_down(self, parcels: Sequence[Parcel]) -> bool:
         """Write all deliveries down; return whether none of them was written down before."""
@@ -304,14 +305,23 @@ class Courier:
         status = self._standing(parcels, step)
         for parcel in parcels:
             for delivery in parcel.later():
-                error = self._attempts.deliver(parcel, delivery)
-                if error is not None and parcel.on_error[delivery.key] == "fail":
-                    raise self._failed(parcel, delivery.key, error) from error
+                self._deliver_one(parcel, delivery)
         after = self._standing(parcels, step)
         if step is not None and after != status:
             self.metadata.set_step_status(self.run.run_id, step, after)
         deliveries = (delivery for parcel in parcels for delivery in parcel.deliveries.values())
         return StepDelivery(tuple(artifacts), tuple(deliveries), after)
+
+    def _deliver_one(self, parcel: Parcel, delivery: DeliveryRecord) -> None:
+        """Make one of them; a component that is down is waited for only where a rule says so."""
+        if parcel.on_error[delivery.key] == "fail":
+            error = self._attempts.deliver(parcel, delivery)
+            if error is not None:
+                raise self._failed(parcel, delivery.key, error) from error
+        elif not self._patience.is_over(delivery.component):
+            self._patience.deliver(parcel, delivery)
+        elif delivery.is_debt:
+            parcel.deliveries[delivery.key] = self._ledger.explain(delivery, DOWN)
 
     def _standing(self, parcels: Sequence[Parcel], step: str | None) -> StepStatus:
         """Return how a step stands that returned these; what it yielded may be missing as well."""

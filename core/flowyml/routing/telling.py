@@ -6,17 +6,18 @@ delivery. What an extension misses is a warning, for it only watches.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from attrs import frozen
 
+from flowyml.errors import DeliveryError
 from flowyml.metadata.rows import DeliveryRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import CONTEXT, DeliveryStatus, Producer, RunInfo, RunStatus
-from flowyml.routing.attempts import Attempts
+from flowyml.records import CONTEXT, DeliveryStatus, Producer, RunInfo, RunStatus, StoredArtifact
 from flowyml.routing.ledger import Ledger, Outcome
 from flowyml.routing.parcels import Parcel
+from flowyml.routing.patience import DOWN, Patience
 from flowyml.stacks.stack import Stack
 
 __all__ = ["ENDED", "Telling"]
@@ -33,14 +34,14 @@ class Telling:
         run: The run.
         metadata: The ledger, to look at.
         ledger: The ledger, to write to.
-        attempts: Tries again.
+        patience: Tries again, and knows who is down.
     """
 
     stack: Stack
     run: RunInfo
     metadata: MetadataStore
     ledger: Ledger
-    attempts: Attempts
+    patience: Patience
 
     def stored(self, parcels: Sequence[Parcel]) -> list[DeliveryRecord]:
         """Tell of what lies in a store by now.
@@ -53,21 +54,30 @@ class Telling:
         owed: list[DeliveryRecord] = []
         for parcel in parcels:
             if parcel.storing() is not None and parcel.stored is not None:
-                missed = self.stack.hooks.artifact_stored(self.run, parcel.stored)
+                missed = self._tell(parcel.stored)
                 if missed:
                     owed += self._owed("artifact_stored", parcel.producer, missed)
         return owed
 
-    def ended(self, status: RunStatus, down: Collection[str]) -> bool:
+    def _tell(self, stored: StoredArtifact) -> Mapping[str, Exception]:
+        """Tell everybody of an artifact who is not down; return who does not know it, and why."""
+        down = {each: DeliveryError(DOWN) for each in self.patience.left_alone()}
+        missed = self.stack.hooks.artifact_stored(self.run, stored, down)
+        for component, error in missed.items():
+            if component not in down:
+                self.patience.note(component, error)
+        return missed
+
+    def ended(self, status: RunStatus) -> bool:
         """Tell that the run ended, and try again where that fails.
 
         Args:
             status: How it ended.
-            down: Components that nobody waits for once more, for their debts just failed.
 
         Returns:
             Whether somebody does not know it, and is owed it.
         """
+        attempts, down = self.patience.attempts, self.patience.down  # its debts just failed
         missed = self.stack.hooks.run_finished(self.run, status)
         before = self._lines()
         if not (missed or before):
@@ -79,8 +89,8 @@ class Telling:
         self.ledger.tell(owed)
         for line in owed:
             error = missed[line.component]
-            if line.component not in down and self.attempts.may_pass(line.component, error):
-                self.attempts.deliver(Parcel(place, {line.key: line}, {}, read=lambda: None), line)
+            if line.component not in down and attempts.may_pass(line.component, error):
+                attempts.deliver(Parcel(place, {line.key: line}, {}, read=lambda: None), line)
         for line in before:
             if line.component in self.stack.components and line.component not in missed:
                 self.ledger.close(line, Outcome(DeliveryStatus.DONE))

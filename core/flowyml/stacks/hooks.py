@@ -11,7 +11,8 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Self, cast
+from types import MappingProxyType
+from typing import Any, Final, Self, cast
 
 import attrs
 import pluggy
@@ -41,6 +42,8 @@ from flowyml.storage.files import FileSource, StoreRequest
 __all__ = ["Hooks", "LifecycleWarning"]
 
 Tell = Callable[[GuardedCall], object]
+
+NOBODY: Final[Mapping[str, Exception]] = MappingProxyType({})
 
 
 class LifecycleWarning(UserWarning):
@@ -225,9 +228,17 @@ class Hooks:
         """Tell one component, which missed it, that a run ended."""
         self._subset("run_finished", {component})(run=run, status=status)
 
-    def artifact_stored(self, run: RunInfo, stored: StoredArtifact) -> Mapping[str, Exception]:
-        """Tell that an artifact lies in a store; return what components raised, by their names."""
-        return self._missed("artifact_stored", lambda call: call(run=run, stored=stored))
+    def artifact_stored(
+        self, run: RunInfo, stored: StoredArtifact, unasked: Mapping[str, Exception] = NOBODY
+    ) -> Mapping[str, Exception]:
+        """Tell that an artifact lies in a store; return what components raised, by their names.
+
+        Args:
+            run: The run.
+            stored: The artifact.
+            unasked: Components that are down, and are not told; what to return of each.
+        """
+        return self._missed("artifact_stored", lambda call: call(run=run, stored=stored), unasked)
 
     def tell_stored(self, component: str, run: RunInfo, stored: StoredArtifact) -> None:
         """Tell one component, which missed it, that an artifact lies in a store."""
@@ -280,19 +291,26 @@ class Hooks:
         asked = [name for name in reached if name not in self._extensions] or reached
         return GuardedCall(caller, hook, ", ".join(asked))
 
-    def _inform(self, hook: str, tell: Tell) -> dict[str, Exception]:
+    def _inform(
+        self, hook: str, tell: Tell, unasked: Mapping[str, Exception] = NOBODY
+    ) -> dict[str, Exception]:
         """Tell everybody, whatever one raises; return that, by name."""
         raised: dict[str, Exception] = {}
         for told in reversed(getattr(self._manager.hook, hook).get_hookimpls()):
+            if told.plugin_name in unasked:
+                raised[told.plugin_name] = unasked[told.plugin_name]
+                continue
             try:
                 tell(self._subset(hook, {told.plugin_name}))
             except Exception as error:  # noqa: BLE001  # a run outlives whoever watches it
                 raised[told.plugin_name] = error
         return raised
 
-    def _missed(self, hook: str, tell: Tell) -> dict[str, Exception]:
+    def _missed(
+        self, hook: str, tell: Tell, unasked: Mapping[str, Exception] = NOBODY
+    ) -> dict[str, Exception]:
         """Tell everybody; warn of what extensions raise, and return the rest."""
-        raised = self._inform(hook, tell)
+        raised = self._inform(hook, tell, unasked)
         watching = {name: raised.pop(name) for name in self._extensions & raised.keys()}
         self._warn(hook, watching)
         return raised
