@@ -121,6 +121,9 @@ def digest(write_file: WriteFile, monkeypatch: pytest.MonkeyPatch) -> Digest:
         for name, text in others.items():
             write_file(name, text)
         forget(folder)
+        tops = {Path(name).parts[0].removesuffix(".py") for name in ("flow.py", *others)}
+        for name in [name for name in sys.modules if name.partition(".")[0] in tops]:
+            monkeypatch.delitem(sys.modules, name)  # of another test, which had one of that name
         importlib.invalidate_caches()
         return code_digest(importlib.import_module("flow").work)
 
