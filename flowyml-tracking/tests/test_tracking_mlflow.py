@@ -279,8 +279,8 @@ def test_a_point_of_a_curve_is_no_link(
 def test_a_dataset_is_an_input_with_its_digest(
     tracker: MLflowTracker, client: Any, deliveries: Deliveries
 ) -> None:
-    """It is one input, however often it is told of."""
-    stored = deliveries.stored(Dataset([1, 2, 3]), "Dataset", "load", "rows")
+    """It is one input, however often it is told of; MLflow knows a dataset by name and digest."""
+    stored = deliveries.stored(Dataset([deliveries.run.run_id]), "Dataset", "load", "rows")
     tracker.artifact_stored(deliveries.run, stored)
     tracker.artifact_stored(deliveries.run, stored)
     logged = tracker.log_metrics(Metrics({"loss": 0.5}), deliveries.context())
