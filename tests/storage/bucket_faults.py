@@ -85,10 +85,7 @@ class BucketFaults(BucketLine):
     ) -> None:
         """Cut on its way, carried out without an answer, half answered: it is one artifact."""
         proxy.faults = [Fault(kind, times=100, first=True, after=backend.part // 2)]  # type: ignore[arg-type]
-        uri = persistently(store, lambda: put(store.folders(), files=files)).uri
-        assert len(proxy.hits) > 6
-        (found,) = straight.list_artifacts("")
-        assert (found.uri, contents(straight.load_artifact(uri))) == (uri, files)
+        stores_one_artifact(store, straight, proxy, files)
 
     @pytest.mark.parametrize("code", ["503", "429"])
     def test_every_request_may_meet_a_busy_server(
@@ -102,10 +99,7 @@ class BucketFaults(BucketLine):
     ) -> None:
         """It costs time and nothing else."""
         proxy.faults = [Fault("refuse", times=100, first=True, answer=backend.busy[code])]
-        uri = persistently(store, lambda: put(store.folders(), files=files)).uri
-        assert len(proxy.hits) > 6
-        (found,) = straight.list_artifacts("")
-        assert (found.uri, contents(straight.load_artifact(uri))) == (uri, files)
+        stores_one_artifact(store, straight, proxy, files)
 
     @pytest.mark.parametrize("answer", FOREIGN)
     def test_every_request_may_be_answered_by_something_else(
@@ -118,10 +112,7 @@ class BucketFaults(BucketLine):
     ) -> None:
         """Which says that all is well: what was not written is written again."""
         proxy.faults = [Fault("refuse", times=100, first=True, answer=FOREIGN[answer])]
-        uri = persistently(store, lambda: put(store.folders(), files=files)).uri
-        assert len(proxy.hits) > 6
-        (found,) = straight.list_artifacts("")
-        assert (found.uri, contents(straight.load_artifact(uri))) == (uri, files)
+        stores_one_artifact(store, straight, proxy, files)
 
     @pytest.mark.parametrize("answer", FOREIGN)
     def test_a_run_does_not_begin_where_something_else_answers(
@@ -251,6 +242,16 @@ class BucketChecksums(BucketLine):
                 break
         assert proxy.hits
         assert contents(straight.load_artifact(uri)) == files
+
+
+def stores_one_artifact(
+    store: BucketStore, straight: BucketStore, proxy: Proxy, files: Mapping[str, bytes]
+) -> None:
+    """Store through a line with faults, and see that one whole artifact lies there."""
+    uri = persistently(store, lambda: put(store.folders(), files=files)).uri
+    assert len(proxy.hits) > 6
+    (found,) = straight.list_artifacts("")
+    assert (found.uri, contents(straight.load_artifact(uri))) == (uri, files)
 
 
 def persistently(store: BucketStore, work: Callable[[], T]) -> T:

@@ -305,14 +305,14 @@ class Courier:
         status = self._standing(parcels, step)
         for parcel in parcels:
             for delivery in parcel.later():
-                self._deliver_one(parcel, delivery)
+                self._deliver_or_owe(parcel, delivery)
         after = self._standing(parcels, step)
         if step is not None and after != status:
             self.metadata.set_step_status(self.run.run_id, step, after)
         deliveries = (delivery for parcel in parcels for delivery in parcel.deliveries.values())
         return StepDelivery(tuple(artifacts), tuple(deliveries), after)
 
-    def _deliver_one(self, parcel: Parcel, delivery: DeliveryRecord) -> None:
+    def _deliver_or_owe(self, parcel: Parcel, delivery: DeliveryRecord) -> None:
         """Make one of them; a component that is down is waited for only where a rule says so."""
         if parcel.on_error[delivery.key] == "fail":
             error = self._attempts.deliver(parcel, delivery)

@@ -20,7 +20,7 @@ MOST: Final = 2
 delivery would wait for it as long as these did. One alone may be the fault of its value."""
 
 REST: Final = 60.0
-"""Seconds for which it is left alone; a backend that hangs costs a step half as much each time."""
+"""Seconds for which it is left alone: one that is back in a minute need not wait for the end."""
 
 DOWN: Final = "its component did not answer; it is tried again when the run ends"
 """Why a delivery is not attempted yet."""
