@@ -26,7 +26,7 @@ LARGE: Final = 256 * MIB
 PATIENCE: Final = 1080
 """Seconds for all transfers; those that come too late are left out, and the page says so."""
 
-MOST_OF_ONE: Final = 150
+MOST_OF_ONE: Final = 240
 """Seconds after which a single one is given up."""
 
 LEAST_OF_RIVAL: Final = 0.9
@@ -46,7 +46,10 @@ None of them hashes, verifies or commits. Memory is what the process has more at
 itself is among it after loading, but not after storing. Requests, and the bytes that went to the
 server, were counted by a proxy in one more round.
 
-Servers run on this machine and share its processors. Files of a folder have 1 KiB, those of a
+Servers run on this machine and share its processors. Before more than 1 MiB is moved, all that was
+written goes to the disk and 2 GiB of memory are taken and given back: a virtual machine has to ask
+its host for memory that it has not used for a while, which else the one pays and the other one does
+not. Files of a folder have 1 KiB, those of a
 folder of 1 GiB 16 MiB. 10,000 files go to the disk, but 1,000 to a bucket: of 10,000, boto3 alone
 would take about three minutes for requests that are all alike. What is 1 GiB goes to a bucket once
 and not by fsspec, for it is four times 256 MiB: an array, and to S3 a frame and a folder as well.\
@@ -145,13 +148,14 @@ class Transfer:
     def rounds(self) -> int:
         """How often it is moved, each way first as often as the other, but for the longest.
 
-        A promise about the disk is measured as often as what is small: a pause of the system is
-        seldom there for most of fourteen rounds, but often for two of four.
+        What is promised is measured oftener: a pause of the system is seldom there for most of
+        fourteen rounds, but often for two of four.
         """
         if self.size >= GIB or (self.kind == "folder" and self.size > 100 * KIB):
             return 1
-        is_quick = self.size <= MIB and self.kind != "folder"
-        return 14 if is_quick or (self.is_promised and self.store == "local") else 4
+        if self.is_promised:
+            return 14 if self.store == "local" else 8
+        return 14 if self.size <= MIB and self.kind != "folder" else 4
 
     @property
     def is_counted(self) -> bool:

@@ -32,6 +32,9 @@ PIECE = 2**24 if size >= 2**30 else 1024
 SMALL = 8 * 1024
 """Bytes of what is moved first, which imports and connects."""
 
+READY = 2**31
+"""Bytes of memory that are taken and given back before something large is moved."""
+
 PATIENCE = 60
 """Seconds after which fsspec is given up."""
 
@@ -137,6 +140,18 @@ def load(folders, uri):
         loaded.sum()
 
 
+def settle(count):
+    """Let a move of many bytes meet the machine as it would be without the one before it.
+
+    What that one wrote is still on its way to the disk; and memory that a virtual machine has not
+    used for a while has to be asked for at its host, a page at a time, unless the move before has
+    just given some back. Either takes as long as a good part of the move.
+    """
+    if count > 2**20:
+        os.sync()
+        np.ones(READY // 8)
+
+
 def once(place, value, number):
     """Move a value there and back both ways; return the figures of each direction.
 
@@ -165,6 +180,7 @@ def once(place, value, number):
 
     for ways in (put, ours_there), (get, ours_back):
         for move in ways if number % 2 else reversed(ways):
+            settle(number and size)
             move()
     place.folders.delete(uri)
     for made in (name, "read", GOT):
