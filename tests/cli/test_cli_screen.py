@@ -16,9 +16,10 @@ from rich.console import Console
 from tests.cli.conftest import Ask
 from tests.metadata.metadata_samples import a_run, an_artifact
 
+from flowyml.cli.cells import Column, Object
 from flowyml.cli.columns import human_duration, human_size, prose, text
 from flowyml.cli.drawing import draw
-from flowyml.cli.screen import BLOCK, Column, Object, listing, to_json
+from flowyml.cli.screen import BLOCK, listing, to_json
 from flowyml.metadata.store import MetadataStore
 from flowyml.stacks.text import printable
 

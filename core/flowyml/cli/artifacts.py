@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from flowyml.cli import columns
+from flowyml.cli.cells import Column, Object
 from flowyml.cli.collecting import gc
 from flowyml.cli.options import Output, configured, limited, output_format, stacked
 from flowyml.cli.program import Commands
 from flowyml.cli.project import has_history, history
-from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
+from flowyml.cli.screen import facts, line, listing, none_of, table
 
 if TYPE_CHECKING:
     from flowyml.metadata.rows import ArtifactRecord

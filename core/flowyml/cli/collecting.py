@@ -12,9 +12,10 @@ import click
 from attrs import define
 
 from flowyml.cli import columns
+from flowyml.cli.cells import Object
 from flowyml.cli.options import Output, ProjectCommand, output_format, stacked
 from flowyml.cli.project import has_history, history, history_to_change
-from flowyml.cli.screen import Object, line, listing
+from flowyml.cli.screen import line, listing
 
 if TYPE_CHECKING:
     from flowyml.metadata.rows import ArtifactRecord

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import Any, Final
 
-from flowyml.cli.screen import Column, Object
+from flowyml.cli.cells import Column, Object
 
 __all__ = ["digest", "duration", "moment", "prose", "short_digest", "size", "status", "text"]
 

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from flowyml.cli.screen import GAP, Column, style_of
+from flowyml.cli.cells import GAP, Column, style_of
 
 __all__ = ["draw"]
 

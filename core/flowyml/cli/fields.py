@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any, Final
 
 from flowyml.cli import columns
-from flowyml.cli.screen import Column, Object
+from flowyml.cli.cells import Column, Object
 
 if TYPE_CHECKING:
     import attrs

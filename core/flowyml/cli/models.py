@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Final
 import click
 
 from flowyml.cli import columns
+from flowyml.cli.cells import Column
 from flowyml.cli.options import Output, output_format, stacked
 from flowyml.cli.program import Commands
 from flowyml.cli.project import history
-from flowyml.cli.screen import Column, facts, line, listing, none_of, table
+from flowyml.cli.screen import facts, line, listing, none_of, table
 from flowyml.errors import IntegrityError, NotFoundError
 
 if TYPE_CHECKING:

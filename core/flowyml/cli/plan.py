@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from flowyml.cli import columns
+from flowyml.cli.cells import Column, Object
 from flowyml.cli.options import Output, ProjectCommand, output_format, parametrised, stacked
-from flowyml.cli.screen import Column, Object, complain, line, listing, table
+from flowyml.cli.screen import complain, line, listing, table
 from flowyml.records import output_place
 
 if TYPE_CHECKING:

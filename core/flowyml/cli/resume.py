@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
+from flowyml.cli.cells import Object
 from flowyml.cli.options import Output, ProjectCommand, configured, output_format
 from flowyml.cli.project import has_history, history
 from flowyml.cli.run import watched
 from flowyml.cli.runs import RUNS, run_as_it_stands
-from flowyml.cli.screen import Object, complain, line, listing
+from flowyml.cli.screen import complain, line, listing
 from flowyml.errors import FlowyMLError
 
 if TYPE_CHECKING:

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Any, Final
 import click
 
 from flowyml.cli import columns
+from flowyml.cli.cells import Column, Object
 from flowyml.cli.options import Output, configured, limited, output_format
 from flowyml.cli.program import Commands
 from flowyml.cli.project import has_history, history, history_to_change
-from flowyml.cli.screen import Column, Object, facts, line, listing, none_of, table
+from flowyml.cli.screen import facts, line, listing, none_of, table
 from flowyml.records import output_place
 
 if TYPE_CHECKING:

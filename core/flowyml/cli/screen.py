@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import click
-from attrs import frozen
 
 from flowyml.cli.answer import stream
+from flowyml.cli.cells import GAP, Column, Object, style_of
 from flowyml.cli.options import Output
 from flowyml.errors import FlowyMLError
 from flowyml.stacks.text import printable
@@ -26,52 +26,18 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 __all__ = [
-    "Column",
-    "Object",
     "complain",
     "facts",
     "line",
     "listing",
     "none_of",
     "silence",
-    "style_of",
     "table",
     "to_json",
 ]
 
-Object = Mapping[str, Any]
-"""One thing as ``-o json`` prints it."""
-
-GAP: Final = "  "
-
 BLOCK: Final = 1000
 """Objects that are printed at once; a list that is longer comes block by block."""
-
-WRONG: Final = frozenset({"failed", "rejected", "error", "broken", "stopped"})
-UNFINISHED: Final = frozenset(
-    {"incomplete", "interrupted", "pending", "running", "skipped", "starting", "waiting", "warning"}
-)
-WELL: Final = frozenset({"approved", "deployed", "done", "ok", "serving", "stored"})
-
-
-@frozen
-class Column:
-    """One column of a table.
-
-    Attributes:
-        heading: What stands above it.
-        show: Makes the cell's text from the object.
-        is_status: Whether its words have colours in a terminal.
-        is_text: Whether it may be wrapped between its words; anything else stays in one piece, so
-            that it can be copied.
-        is_spare: Whether a terminal that is too narrow for all columns does without it.
-    """
-
-    heading: str
-    show: Callable[[Object], str]
-    is_status: bool = False
-    is_text: bool = False
-    is_spare: bool = False
 
 
 def listing(
@@ -150,16 +116,6 @@ def line(text: str = "", *, strong: bool = False) -> None:
         _console().print(printable(text), style="bold", highlight=False, markup=False)
     else:
         _write(printable(text))
-
-
-def style_of(word: str) -> str:
-    """Return the colour of a status, by its first word."""
-    first = word.partition(" ")[0]
-    if first in WRONG:
-        return "red"
-    if first in UNFINISHED:
-        return "yellow"
-    return "green" if first in WELL else ""
 
 
 def to_json(objects: Sequence[Object]) -> str:

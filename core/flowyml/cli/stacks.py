@@ -12,9 +12,10 @@ import click
 
 from flowyml.cli import columns
 from flowyml.cli.answer import kept_apart
+from flowyml.cli.cells import Column
 from flowyml.cli.options import Output, configured, output_format, stacked
 from flowyml.cli.program import Commands
-from flowyml.cli.screen import Column, complain, facts, line, listing, table
+from flowyml.cli.screen import complain, facts, line, listing, table
 
 if TYPE_CHECKING:
     from flowyml.plugins.components import Component
