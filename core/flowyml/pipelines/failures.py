@@ -6,7 +6,7 @@ import traceback
 from types import TracebackType
 
 from flowyml.errors import StepError
-from flowyml.pipelines.notices import OURS
+from flowyml.pipelines.origins import is_ours
 
 __all__ = ["StepTimeoutError", "of_step", "step_failure", "trimmed", "users_part"]
 
@@ -40,7 +40,11 @@ def _without_ours(
 
     An error that our code raises is about what the user's code gave to it.
     """
-    theirs = [frame for frame in told.stack if not frame.filename.startswith((OURS, GENERATED))]
+    theirs = [
+        frame
+        for frame in told.stack
+        if not (is_ours(frame.filename) or frame.filename.startswith(GENERATED))
+    ]
     if theirs:
         told.stack = traceback.StackSummary.from_list(theirs)
     for other in (told.__cause__, told.__context__):
@@ -59,6 +63,6 @@ def trimmed(error: BaseException) -> str:
 def users_part(found: TracebackType | None) -> TracebackType | None:
     """Return a traceback from the first frame that is not ours; all of it where each one is."""
     start = found
-    while start is not None and start.tb_frame.f_code.co_filename.startswith(OURS):
+    while start is not None and is_ours(start.tb_frame.f_code.co_filename):
         start = start.tb_next
     return start or found

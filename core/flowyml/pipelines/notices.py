@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final, TextIO
 
 import flowyml
+from flowyml.pipelines.origins import is_ours
 
-__all__ = ["OURS", "plain_warnings"]
-
-OURS: Final = str(Path(flowyml.__file__).parent) + os.sep
-"""How the file of each module of our own source begins."""
+__all__ = ["plain_warnings"]
 
 NAMED: Final = (f"{flowyml.__name__}.", f"{flowyml.__name__}_")
 """How the module is called that defines a warning of ours, or of a backend's package."""
@@ -40,7 +36,7 @@ def plain_warnings(tell: Callable[[str], None]) -> Iterator[None]:
             file: TextIO | None = None,
             line: str | None = None,
         ) -> None:
-            if filename.startswith(OURS) or category.__module__.startswith(NAMED):
+            if is_ours(filename) or category.__module__.startswith(NAMED):
                 tell(f"Warning: {message}")
             else:
                 elsewhere(message, category, filename, lineno, file, line)

@@ -1,4 +1,4 @@
-"""Whose code it is: the user's, or somebody's that is installed."""
+"""Whose code it is: the user's, ours, or somebody's that is installed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 import sys
 import sysconfig
 from collections.abc import Iterable
-from functools import lru_cache
+from functools import cache, lru_cache
 from importlib.machinery import EXTENSION_SUFFIXES
 from importlib.util import find_spec
 from operator import attrgetter
@@ -14,21 +14,20 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, Final
 
-from flowyml.pipelines.notices import OURS
+import flowyml
 
 __all__ = [
     "compiled_file",
     "installed_as",
     "is_installed",
-    "is_project",
+    "is_ours",
     "is_users_file",
+    "is_users_import",
     "is_users_module",
 ]
 
-INSTALLED: Final = tuple(
-    str(Path(sysconfig.get_path(name)).resolve()) + os.sep
-    for name in ("stdlib", "platstdlib", "purelib", "platlib")
-)
+OURS: Final = str(Path(flowyml.__file__).parent) + os.sep
+"""How the file of each module of our own source begins."""
 
 MADE: Final = "types"
 """Module that a class is said to be of which a call like `make_dataclass` made."""
@@ -37,8 +36,13 @@ PACKAGES: Final = frozenset({"site-packages", "dist-packages"})
 """Folders of what is installed, also for the user alone or below another Python."""
 
 
-def is_project(name: str) -> bool:
-    """Whether a module that need not be imported yet is the user's."""
+def is_ours(file: str) -> bool:
+    """Whether a file of code is of FlowyML's own source."""
+    return file.startswith(OURS)
+
+
+def is_users_import(name: str) -> bool:
+    """Whether an import of this name, which has no dot, would give a module of the user's."""
     spec = find_spec(name)
     if spec is None:
         return False
@@ -100,4 +104,11 @@ def is_users_file(file: str | None) -> bool:
     if file is None or file.startswith("<frozen"):
         return False
     path = Path(file).resolve()
-    return PACKAGES.isdisjoint(path.parts) and not str(path).startswith((*INSTALLED, OURS))
+    return PACKAGES.isdisjoint(path.parts) and not str(path).startswith((*_installed(), OURS))
+
+
+@cache  # who only asks what is ours need not wait for it
+def _installed() -> tuple[str, ...]:
+    """Return how the file of each module begins that is Python's, or installed beside it."""
+    places = map(sysconfig.get_path, ("stdlib", "platstdlib", "purelib", "platlib"))
+    return tuple(str(Path(place).resolve()) + os.sep for place in places)

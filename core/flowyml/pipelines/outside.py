@@ -14,7 +14,7 @@ from typing import Any, Final
 from attrs import frozen
 
 from flowyml.pipelines.definitions import UnknownSourceError, definition_of
-from flowyml.pipelines.origins import is_project, is_users_file, is_users_module
+from flowyml.pipelines.origins import is_users_file, is_users_import, is_users_module
 
 __all__ = ["file_of", "used_by"]
 
@@ -162,10 +162,10 @@ def _load(name: str, members: Collection[str], package: str) -> Iterator[tuple[s
     """Import a module if it is of the project, and yield it with what is wanted of it."""
     try:
         name = resolve_name(name, package)
-        if is_project(name.partition(".")[0]):
+        top = name.partition(".")[0]
+        if is_users_import(top):
             module = import_module(name)
             yield name, module
-            top = name.partition(".")[0]
             if not members and top != name:  # what the code gets is the package
                 yield top, import_module(top)
             for member in members:

@@ -84,7 +84,7 @@ class _Code:
         elif get_origin(thing) is not None:
             self.found.append((name, type(thing).__name__))
             self._later((get_origin(thing), *get_args(thing)), name)
-        elif type(thing).__module__ in {"builtins", "typing", "types"} and _is_pythons(thing):
+        elif type(thing).__module__ in {"builtins", "typing", "types"} and _is_named(thing):
             self.found.append((name, ADDRESS.sub("", repr(thing))))
         else:
             content, code = content_of(thing, name)
@@ -160,7 +160,8 @@ class _Code:
         return False
 
 
-def _is_pythons(thing: object) -> bool:
+def _is_named(thing: object) -> bool:
+    """Whether what comes with Python is known by its name: its functions, types and constants."""
     return callable(thing) or type(thing).__module__ == "typing" or thing in (..., NotImplemented)
 
 
