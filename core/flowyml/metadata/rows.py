@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from attrs import field, frozen
 
 from flowyml.records import DeliveryStatus, RunStatus, StepStatus
 
 __all__ = [
+    "FINISHED",
     "ArtifactRecord",
     "DeliveryRecord",
     "LineageEdge",
@@ -18,6 +19,10 @@ __all__ = [
     "RunRecord",
     "StepRecord",
 ]
+
+
+FINISHED: Final = frozenset({StepStatus.STORED, StepStatus.DONE})
+"""How a step stands whose outputs are stored: it never runs again, whatever may be owed still."""
 
 
 @frozen

@@ -14,7 +14,8 @@ from attrs import define, evolve, field
 
 from flowyml.errors import DeliveryError, FlowyMLError, StepError
 from flowyml.metadata.lease import Lease
-from flowyml.pipelines.execution import KEPT, execute
+from flowyml.metadata.rows import FINISHED
+from flowyml.pipelines.execution import execute
 from flowyml.pipelines.failures import of_step
 from flowyml.pipelines.watching import RunObserver
 from flowyml.pipelines.workplace import Workplace
@@ -163,10 +164,10 @@ class Coordinator:
         is_deferred = recorded is outcome.status is StepStatus.PENDING and any(
             debt.step == name for debt in metadata.debts(run_id)
         )
-        failed = outcome.status is StepStatus.FAILED and recorded in {*KEPT, StepStatus.FAILED}
+        failed = outcome.status is StepStatus.FAILED and recorded in {*FINISHED, StepStatus.FAILED}
         if failed or is_deferred:
             return evolve(outcome, step=name)
-        if outcome.status in KEPT and recorded in KEPT:
+        if outcome.status in FINISHED and recorded in FINISHED:
             return StepOutcome(name, recorded)
         message = outcome.error or (
             f"the orchestrator says that it is {outcome.status}, and what is written down says "

@@ -14,22 +14,26 @@ import attrs
 
 from flowyml.artifacts import Artifact
 from flowyml.errors import DeliveryError, FlowyMLError, StepError
-from flowyml.metadata.rows import ArtifactRecord
+from flowyml.metadata.rows import FINISHED, ArtifactRecord
 from flowyml.pipelines.cache import recall, remember, wants_cache
 from flowyml.pipelines.calling import call
 from flowyml.pipelines.failures import StepTimeoutError, of_step, step_failure, trimmed
 from flowyml.pipelines.graph import Node
 from flowyml.pipelines.handover import Made
 from flowyml.pipelines.inside import CURRENT, Deliveries
+from flowyml.pipelines.naming import Names
 from flowyml.pipelines.workplace import Supplies, Workplace
 from flowyml.records import StepOutcome, StepStatus, StepTask
 from flowyml.routing.containers import Leaf, join, take_apart
+from flowyml.routing.deliver import StepDelivery
 from flowyml.routing.deployments import is_measured
+from flowyml.routing.renaming import apart_from
 from flowyml.stacks.secrecy import redact
 
 __all__ = ["execute"]
 
-KEPT = frozenset({StepStatus.STORED, StepStatus.DONE})
+Outputs = Mapping[str, Sequence[Leaf]]
+"""The leaves of each output of a step, by its name."""
 
 
 def execute(task: StepTask, workplace: Workplace) -> StepOutcome:
@@ -71,22 +75,34 @@ def _told(step: str, failure: Exception, workplace: Workplace) -> str:
 
 
 def _work(node: Node, workplace: Workplace) -> StepStatus:
+    """Run a step, or take what the cache recalls for it, and deliver its outputs."""
     supplies = workplace.supplies(node)
     if not wants_cache(node, workplace):
         returned, _ = _tried(node, supplies, workplace)
-        return _deliver(node, _parts(node, _outputs(node, returned)), supplies, workplace)
+        return _deliver(node, _taken_apart(node, returned), supplies, workplace)
     recalled = recall(node, supplies, workplace)
     if recalled.values is not None:
-        parts = _recalled_parts(node, recalled.values, recalled.artifacts)
-        status = _deliver(node, parts, supplies, workplace)
+        outputs = _recalled(node, recalled.values, recalled.artifacts)
+        status = _deliver(node, outputs, supplies, workplace)
         _note(node, status, recalled.note, workplace, cached_from=recalled.run_id)
         return status
     returned, delivered = _tried(node, supplies, workplace)
-    status = _deliver(node, _parts(node, _outputs(node, returned)), supplies, workplace)
-    if status in KEPT:
+    status = _deliver(node, _taken_apart(node, returned), supplies, workplace)
+    if status in FINISHED:
         note = remember(node, recalled, workplace, delivered=delivered)
         _note(node, status, note, workplace)
     return status
+
+
+def _made(
+    node: Node, supplies: Supplies, workplace: Workplace
+) -> tuple[Mapping[str, Sequence[Leaf]], Names]:
+    """Run a step; return what it returned, taken apart, and the names of what it delivered before."""
+    returned, names = _tried(node, supplies, workplace)
+    parts = _parts(node, _outputs(node, returned))
+    if names:
+        parts = {name: apart_from(names.has, leaves) for name, leaves in parts.items()}
+    return parts, names
 
 
 def _note(
@@ -101,8 +117,22 @@ def _note(
     )
 
 
-def _parts(node: Node, values: Sequence[object]) -> Mapping[str, Sequence[Leaf]]:
-    """Take apart what a step returned, by output."""
+def _taken_apart(node: Node, returned: object) -> Outputs:
+    """Take apart what a step returned."""
+    return _leaves(node, _values(node, returned))
+
+
+def _recalled(
+    node: Node, values: Sequence[object], artifacts: Mapping[str, ArtifactRecord]
+) -> Outputs:
+    """Take apart what the cache recalls; each leaf knows what it was stored as."""
+    return {
+        name: [attrs.evolve(leaf, recalled=artifacts.get(leaf.output)) for leaf in leaves]
+        for name, leaves in _leaves(node, values).items()
+    }
+
+
+def _leaves(node: Node, values: Sequence[object]) -> Outputs:
     return {
         output.name: take_apart(value, output.annotation, step=node.name, output=output.name)
         for output, value in zip(node.step.outputs, values, strict=True)
@@ -110,59 +140,52 @@ def _parts(node: Node, values: Sequence[object]) -> Mapping[str, Sequence[Leaf]]
     }
 
 
-def _recalled_parts(
-    node: Node, values: Sequence[object], artifacts: Mapping[str, ArtifactRecord]
-) -> Mapping[str, Sequence[Leaf]]:
-    """Take apart what the cache recalls; each part knows what it was stored as."""
-    return {
-        name: [attrs.evolve(leaf, recalled=artifacts.get(leaf.output)) for leaf in leaves]
-        for name, leaves in _parts(node, values).items()
-    }
-
-
-def _deliver(
-    node: Node, leaves: Mapping[str, Sequence[Leaf]], supplies: Supplies, workplace: Workplace
-) -> StepStatus:
+def _deliver(node: Node, outputs: Outputs, supplies: Supplies, workplace: Workplace) -> StepStatus:
     """Deliver the outputs of a step and hand them on to the steps that take them."""
-    delivered = workplace.courier.route_step(
-        node.name, list(chain.from_iterable(leaves.values())), supplies.parents
-    )
-    records = {record.output: record for record in delivered.artifacts}
-    measured = {delivery.output for delivery in delivered.deliveries if is_measured(delivery)}
-    for name, parts in leaves.items():
-        stored = tuple(records[leaf.output] for leaf in parts if leaf.output in records)
-        is_stored = len(stored) == len(parts)
-        if _is_spent(parts) or (is_stored and any(leaf.output in measured for leaf in parts)):
-            continue  # who takes it loads it: what is measured is what would be deployed
-        made = Made(_live(parts), stored, is_stored)
-        workplace.handover.give(name, made, node.consumers.get(name, 0))
+    leaves = list(chain.from_iterable(outputs.values()))
+    delivered = workplace.courier.route_step(node.name, leaves, supplies.parents)
+    _hand_on(node, outputs, delivered, workplace)
     return delivered.status
 
 
-def _is_spent(parts: Sequence[Leaf]) -> bool:
+def _hand_on(node: Node, outputs: Outputs, delivered: StepDelivery, workplace: Workplace) -> None:
+    """Keep the live outputs for the steps that take them; what is not kept, those load."""
+    records = {record.output: record for record in delivered.artifacts}
+    measured = {delivery.output for delivery in delivered.deliveries if is_measured(delivery)}
+    for name, leaves in outputs.items():
+        stored = tuple(records[leaf.output] for leaf in leaves if leaf.output in records)
+        is_stored = len(stored) == len(leaves)
+        # What is measured has to be what would be deployed: the stored one.
+        is_judged = is_stored and any(leaf.output in measured for leaf in leaves)
+        if not (is_judged or _is_spent(leaves)):
+            made = Made(_live(leaves), stored, is_stored)
+            workplace.handover.give(name, made, node.consumers.get(name, 0))
+
+
+def _is_spent(leaves: Sequence[Leaf]) -> bool:
     """Whether storing an output reads it to its end, so that its takers have to load it."""
-    values = (leaf.value for leaf in parts)
+    values = (leaf.value for leaf in leaves)
     carried = (value.data if isinstance(value, Artifact) else value for value in values)
     return any(isinstance(value, Iterator) for value in carried)
 
 
-def _live(parts: Sequence[Leaf]) -> object:
+def _live(leaves: Sequence[Leaf]) -> object:
     """Return an output as its takers get it: what the annotation made of it included."""
-    whole = parts[0]
+    whole, *elements = leaves
     if whole.shape is None:
         return whole.value
-    values = {leaf.output: leaf.value for leaf in parts[1:]}
+    values = {leaf.output: leaf.value for leaf in elements}
     return join(whole.shape, values.__getitem__)
 
 
-def _tried(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object, bool]:
+def _tried(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object, Names]:
     """Call the step's function as often as its ``retry`` allows.
 
     A try for which the inputs cannot be loaded again is one that failed: what kept the step from
     a store may still last.
 
     Returns:
-        What it returned, and whether it delivered anything else.
+        What it returned, and the names of all else that it delivered.
     """
     retry, failures = node.step.retry, 0
     while True:
@@ -181,13 +204,13 @@ def _tried(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object
         time.sleep(retry.pause(failures))
 
 
-def _called(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object, bool]:
+def _called(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[object, Names]:
     deliveries = Deliveries(workplace, node.name, supplies.parents, node.step.yielded)
     token = CURRENT.set(deliveries)
     try:
         returned = call(node.step, supplies.arguments, deliveries.on_yield)
         deliveries.finish()
-        return returned, deliveries.used
+        return returned, deliveries.names
     except (KeyboardInterrupt, StepTimeoutError):
         raise
     except BaseException as error:  # a step may even call sys.exit()
@@ -197,7 +220,7 @@ def _called(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[objec
         deliveries.close()
 
 
-def _outputs(node: Node, returned: object) -> Sequence[object]:
+def _values(node: Node, returned: object) -> Sequence[object]:
     """Return what was returned for each output."""
     step = node.step
     count = len(step.outputs)

@@ -9,7 +9,7 @@ from typing import Any
 
 from flowyml.errors import PipelineError
 from flowyml.metadata.lease import Lease
-from flowyml.metadata.rows import RunRecord
+from flowyml.metadata.rows import FINISHED, RunRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.context import Context, is_secret, recordable, secret
 from flowyml.pipelines.finding import find_reference
@@ -26,8 +26,6 @@ from flowyml.stacks.project import Project
 from flowyml.stacks.secrecy import HIDDEN
 
 __all__ = ["context_of", "resume"]
-
-FINISHED = frozenset({StepStatus.STORED, StepStatus.DONE})
 
 
 def resume(
@@ -74,10 +72,9 @@ def _go_on(
     record = metadata.run(record.run_id)  # another process may have gone on with it meanwhile
     if record.status is RunStatus.DONE and not metadata.debts(record.run_id):
         return read_result(metadata, record.run_id, project, stack)
-    finished = {step.name for step in metadata.steps(record.run_id) if step.status in FINISHED}
-    unfinished = {
-        step.name for step in metadata.steps(record.run_id) if step.status not in FINISHED
-    }
+    steps = metadata.steps(record.run_id)
+    finished = {step.name for step in steps if step.status in FINISHED}
+    unfinished = {step.name for step in steps} - finished
     given = dict(parameters or {})
     _refuse_other_values(given, record)
     graph, context = Graph({}, {}), _as_left_out(given, record)

@@ -22,6 +22,7 @@ from attrs import frozen
 
 from flowyml._version import __version__
 from flowyml.errors import ConfigurationError
+from flowyml.metadata.rows import FINISHED
 from flowyml.records import StepOutcome, StepStatus, StepTask
 
 __all__ = ["ANSWER", "ARCHIVE", "FORMAT", "Errand", "is_settled", "pack_errand", "read_outcome"]
@@ -118,8 +119,7 @@ def read_outcome(content: bytes) -> StepOutcome:
 def is_settled(outcome: StepOutcome) -> bool:
     """Whether a step's outputs are stored, so that its work is never done again."""
     records: Mapping[str, Any] = outcome.records or {}
-    kept = {StepStatus.STORED, StepStatus.DONE}
-    return outcome.status in kept or records.get("step", {}).get("status") in kept
+    return outcome.status in FINISHED or records.get("step", {}).get("status") in FINISHED
 
 
 def _project_files(folder: Path, include: Sequence[str]) -> dict[str, Path]:

@@ -9,16 +9,14 @@ from attrs import frozen
 
 from flowyml.errors import DeliveryError, NotFoundError
 from flowyml.metadata.lease import Lease
-from flowyml.metadata.rows import DeliveryRecord, RunRecord
+from flowyml.metadata.rows import FINISHED, DeliveryRecord, RunRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import DeliveryStatus, StepStatus, output_place
+from flowyml.records import DeliveryStatus, output_place
 from flowyml.routing.debts import finish_run
 from flowyml.routing.ledger import now
 from flowyml.routing.router import STORE
 
 __all__ = ["Forgiveness"]
-
-FINISHED = frozenset({StepStatus.STORED, StepStatus.DONE})
 
 
 @frozen

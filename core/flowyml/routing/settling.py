@@ -14,9 +14,9 @@ from attrs import frozen
 
 from flowyml.artifacts import Metrics
 from flowyml.errors import FlowyMLError
-from flowyml.metadata.rows import DeliveryRecord
+from flowyml.metadata.rows import FINISHED, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.records import DeliveryStatus, StepStatus
+from flowyml.records import DeliveryStatus
 from flowyml.routing.debts import Debts
 from flowyml.routing.deployments import own_metrics
 from flowyml.routing.gates import decide, worst
@@ -24,8 +24,6 @@ from flowyml.routing.ledger import Ledger, Outcome
 from flowyml.routing.parcels import Parcel
 
 __all__ = ["Settling"]
-
-FINISHED = frozenset({StepStatus.STORED, StepStatus.DONE})
 
 Neighbours = Mapping[int, set[int]]
 
