@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -11,24 +10,22 @@ from typing import Any, Final, Literal
 import attrs
 from attrs import define, field
 
-from flowyml.errors import ConfigurationError, Location, PluginError, Problem
+from flowyml.errors import ConfigurationError, PluginError, Problem
 from flowyml.plugins.components import Component
 from flowyml.plugins.discovery import Catalog
 from flowyml.plugins.roles import BUILTIN_ROLES, SETTINGS, Role
-from flowyml.serialization.catalog import format_names, provided_formats
 from flowyml.spelling import meant
 from flowyml.stacks.hooks import Hooks
 from flowyml.stacks.nodes import Entry, ListNode, MappingNode, Node, ScalarNode
-from flowyml.stacks.rules import Rule
+from flowyml.stacks.ruling import ROUTING, Ruling
 from flowyml.stacks.seats import Member, seat_members
 from flowyml.stacks.secrecy import component_secrets, redact, said
-from flowyml.stacks.stack import STORE, STORES, Stack, store_names, unknown_store
+from flowyml.stacks.stack import STORE, STORES, Stack
 from flowyml.stacks.structuring import Structurer
 
 __all__ = ["build_stack"]
 
 EXTENSIONS: Final = "extensions"
-ROUTING: Final = "artifact_routing"
 
 ALWAYS: Final = (STORE, "orchestrator")
 """The roles that a stack fills with ``local`` where the file does not."""
@@ -81,7 +78,8 @@ class _Builder:
         self._fill()
         self._further_stores()
         self._extensions()
-        rules = self._rules()
+        ruling = Ruling(self.name, self.types, self.roles.values(), self.catalog, self.structurer)
+        rules = ruling.rules(self.node.get(ROUTING))
         trust = self._trust()
         cache = self._setting("cache", bool, default=False)
         self._tell_absent()
@@ -91,8 +89,8 @@ class _Builder:
             name=self.name,
             components={member.name: member.component for member in self._completed()},
             types=self.types,
-            rules=rules,
-            rule_places={name: place for name, place in self._rule_places() if name in rules},
+            rules={name: placed.rule for name, placed in rules.items()},
+            rule_places={name: placed.place for name, placed in rules.items()},
             hooks=self._hooks(),
             roles=self.roles,
             trust=trust,
@@ -108,7 +106,9 @@ class _Builder:
         if not isinstance(entry.value, ListNode):
             self._component(role, role, entry.value)
         elif not self.roles[role].several:
-            self._problem(f"a stack has one {role}", entry.value, "write a mapping, not a list")
+            self.structurer.note(
+                f"a stack has one {role}", entry.value, "write a mapping, not a list"
+            )
         else:
             for item in entry.value.items:
                 self._component(role, None, item)
@@ -123,14 +123,14 @@ class _Builder:
         if node is None:
             return
         if not isinstance(node, MappingNode):
-            self._problem(f"{STORES} is a mapping from names to stores", node)
+            self.structurer.note(f"{STORES} is a mapping from names to stores", node)
             return
         taken = {"default", STORE, self.types.get(STORE)}
         for entry in node:
             name = entry.key.text
             if name in taken or name.startswith(f"{STORES}."):
                 message = f"the stack's artifact_store already answers to the name {name!r}"
-                self._problem(message, entry.key, "give this store another name")
+                self.structurer.note(message, entry.key, "give this store another name")
             self._component(STORE, f"{STORES}.{name}", entry.value)
 
     def _extensions(self) -> None:
@@ -138,7 +138,7 @@ class _Builder:
         if node is None:
             return
         if not isinstance(node, ListNode):
-            self._problem(f"{EXTENSIONS} is a list", node, f"write {EXTENSIONS}: [NAME]")
+            self.structurer.note(f"{EXTENSIONS} is a list", node, f"write {EXTENSIONS}: [NAME]")
             return
         for item in node.items:
             bare = isinstance(item, ScalarNode)
@@ -171,19 +171,19 @@ class _Builder:
         found = node.get("type")
         if found is None:
             hint = f"add `type:`, one of: {', '.join(types) or 'none is installed'}"
-            self._problem(f"this {role} has no `type`", node, hint)
+            self.structurer.note(f"this {role} has no `type`", node, hint)
             return ""
         type_ = self.structurer.structure(str, found, f"type of the {role}") or ""
         if self.catalog.extra_of(role, type_):
             self.absent.append((found, role, type_))
         elif type_ and type_ not in types:
-            self._problem(self.catalog.unknown(role, type_), found)
+            self.structurer.note(self.catalog.unknown(role, type_), found)
         return type_
 
     def _no_mapping(self, role: str, node: Node) -> str:
         text = node.text if isinstance(node, ScalarNode) else ""
         plain = text if text.replace("_", "").isalnum() else "NAME"
-        self._problem(f"this {role} is not a mapping", node, f"write {{ type: {plain} }}")
+        self.structurer.note(f"this {role} is not a mapping", node, f"write {{ type: {plain} }}")
         return text
 
     def _free_name(self, prefix: str, type_: str) -> str:
@@ -223,62 +223,7 @@ class _Builder:
         manager, seats = seat_members([*extensions, *others], self.roles.values())
         return Hooks(manager, seats, frozenset(member.name for member in extensions))
 
-    # ─── rules and settings ─────────────────────────────────────────────────────────────────────
-
-    def _rules(self) -> dict[str, Rule]:
-        node = self.node.get(ROUTING)
-        if node is None:
-            return {}
-        if not isinstance(node, MappingNode):
-            self._problem(f"{ROUTING} is a mapping from types to rules", node)
-            return {}
-        rules: dict[str, Rule] = {}
-        for entry in node:
-            what = f"the rule for {entry.key.text}"
-            rule = self.structurer.structure(Rule, entry.value, what)
-            if rule is not None:
-                rules[entry.key.text] = rule
-                self._check_rule(rule, entry.value, what)
-        return rules
-
-    def _rule_places(self) -> Iterator[tuple[str, Location]]:
-        node = self.node.get(ROUTING)
-        for entry in node if isinstance(node, MappingNode) else ():
-            yield entry.key.text, entry.key.location
-
-    def _check_rule(self, rule: Rule, node: Node, what: str) -> None:
-        stores = store_names(self.types)
-        if rule.store is not None and rule.store not in stores:
-            message = unknown_store(self.name, rule.store, self.types)
-            self._problem(f"{what}: {message}", _below(node, "store"))
-        if rule.format is not None and rule.format not in format_names():
-            self._check_provided(rule.format, _below(node, "format"), what)
-        for metric, bound in (rule.deploy_min_metrics or {}).items():
-            if not math.isfinite(bound):
-                message = f"{what}: the threshold for {metric!r} is not a finite number"
-                self._problem(message, _below(node, "deploy_min_metrics", metric))
-        own = _delivery_hooks(self.roles.values())
-        for hook in rule.hooks or ():
-            if hook in own:
-                continue
-            # Only now are roles imported that the stack does not use.
-            others, faults = self.catalog.sound_roles()
-            known = own | _delivery_hooks(others)
-            if hook not in known:
-                broken = "".join(f"; {fault}" for fault in faults)
-                message = f"{what}: no role has the delivery hook {hook!r}{broken}"
-                self._problem(message, _below(node, "hooks", hook), meant(hook, sorted(known)))
-
-    def _check_provided(self, format_: str, node: Node, what: str) -> None:
-        """See whether another distribution brings a format; only now are serializers imported."""
-        provided = provided_formats()
-        known = format_names() | provided.formats
-        if format_ not in known:
-            close = meant(format_, known)
-            broken = "".join(f"; {error}" for error in provided.broken)
-            listed = f"known formats: {', '.join(sorted(known))}{broken}"
-            message = f"{what}: there is no format {format_!r}"
-            self._problem(message, node, f"{close} ({listed})" if close else listed)
+    # ─── settings ───────────────────────────────────────────────────────────────────────────────
 
     def _trust(self) -> frozenset[str]:
         if isinstance(self.node.get("trust"), ListNode):
@@ -296,7 +241,7 @@ class _Builder:
         extras = dict.fromkeys(self.catalog.extra_of(role, type_) for _, role, type_ in self.absent)
         how = f"`pip install 'flowyml[{','.join(str(extra) for extra in extras)}]'`"
         for node, role, type_ in sorted(self.absent, key=lambda each: _position(each[0])):
-            self._problem(f"unknown {role} type {type_!r}: install it with {how}", node)
+            self.structurer.note(f"unknown {role} type {type_!r}: install it with {how}", node)
             how = "the same command"
 
     # ─── problems ───────────────────────────────────────────────────────────────────────────────
@@ -304,14 +249,9 @@ class _Builder:
     def _unknown_key(self, key: ScalarNode, roles: Iterable[str]) -> None:
         known = [*roles, *SETTINGS]
         message = f"unknown key {key.text!r} in the stack {self.name!r}"
-        self._problem(message, key, meant(key.text, known) or f"known keys: {', '.join(known)}")
-
-    def _problem(self, message: str, node: Node, hint: str | None = None) -> None:
-        self.structurer.problems.append(Problem(message, node.location, hint))
-
-
-def _delivery_hooks(roles: Iterable[Role]) -> set[str]:
-    return {hook.name for role in roles for hook in role.hooks}
+        self.structurer.note(
+            message, key, meant(key.text, known) or f"known keys: {', '.join(known)}"
+        )
 
 
 def _local(beside: Node) -> MappingNode:
@@ -326,10 +266,3 @@ def _with_type(type_: Node) -> MappingNode:
 
 def _position(node: Node) -> tuple[int, int]:
     return node.location.line, node.location.column
-
-
-def _below(node: Node, *keys: str) -> Node:
-    for key in keys:
-        below = node.get(key) if isinstance(node, MappingNode) else None
-        node = below or node
-    return node

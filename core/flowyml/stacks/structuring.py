@@ -19,15 +19,13 @@ from flowyml.errors import FlowyMLError, Location, Problem
 from flowyml.spelling import meant
 from flowyml.stacks.interpolation import resolve
 from flowyml.stacks.nodes import ListNode, MappingNode, Node, ScalarNode
-from flowyml.stacks.secrecy import said
+from flowyml.stacks.secrecy import HIDDEN, said
 from flowyml.stacks.shapes import UNFIT, WrongValueError, make_converter
 
 __all__ = ["Structurer"]
 
 T = TypeVar("T")
 Keys = tuple[str | int, ...]
-
-HIDDEN = "***"
 
 FOREIGN = (
     "`flowyml plugin show TYPE` tells what it takes; where the values here are right, the fault is "
@@ -62,6 +60,10 @@ class Structurer:
     @_converter.default
     def _strict(self) -> Converter:
         return make_converter(self.folder)
+
+    def note(self, message: str, node: Node, hint: str | None = None) -> None:
+        """Add a problem at the place of a node."""
+        self.problems.append(Problem(message, node.location, hint))
 
     def structure(
         self, cls: type[T], node: Node, what: str, without: str | None = None
