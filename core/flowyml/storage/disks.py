@@ -29,11 +29,19 @@ from attrs import define, field
 from flowyml.errors import DeliveryError, IntegrityError
 from flowyml.records import StoredFile
 from flowyml.storage.buckets import Listed, Snapshot
+from flowyml.storage.durability import Waiting
 from flowyml.storage.hashing import hash_file
+from flowyml.storage.links import give_name, refuse_links
 from flowyml.storage.locks import locked
 from flowyml.storage.names import STAGING
 
-__all__ = ["DiskBucket", "refuse_links"]
+__all__ = ["DiskBucket"]
+
+_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
+
+_TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
+
+_TRIES = 5
 
 
 @define(eq=False)
@@ -49,10 +57,12 @@ class DiskBucket:
     fsync: bool = False
     uri: str = field(init=False)
     _place: str = field(init=False)
+    _waiting: Waiting = field(init=False)
 
     def __attrs_post_init__(self) -> None:
         """Keep the root as text, which is quicker to join."""
         self._place = str(self.root)
+        self._waiting = Waiting(self._place, self.fsync)
         self.uri = self.root.as_uri()
 
     def address(self, name: str) -> str:
@@ -84,17 +94,17 @@ class DiskBucket:
         with open(draft, "xb") as file:  # noqa: PTH123  # as everywhere here
             file.write(content)
             file.flush()
-            self._settle(file.fileno())
+            self._waiting.for_file(file)
         try:
             os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
             if version is None:
-                _link(draft, place)
+                give_name(draft, place)
             else:
                 self._replace(draft, place, name, version)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(draft)  # noqa: PTH108
-        self._settle_above(name)
+        self._waiting.for_folders(name)
 
     def _replace(self, draft: str, place: str, name: str, version: str) -> None:
         with locked(os.path.dirname(place)):  # noqa: PTH120
@@ -111,8 +121,8 @@ class DiskBucket:
         place = self.address(name)
         os.makedirs(os.path.dirname(place), exist_ok=True)  # noqa: PTH103, PTH120
         if path.is_relative_to(self.root / STAGING):
-            self._settle_path(path)
-            _link(str(path), place)
+            self._waiting.for_path(str(path))
+            give_name(str(path), place)
         else:
             self._copy(str(path), place)
 
@@ -126,8 +136,8 @@ class DiskBucket:
         draft = f"{self._staging()}/{secrets.token_hex(8)}.draft"
         try:
             shutil.copyfile(source, draft, follow_symlinks=False)
-            self._settle_path(Path(draft))
-            _link(draft, place)
+            self._waiting.for_path(draft)
+            give_name(draft, place)
         finally:
             with suppress(FileNotFoundError):
                 os.unlink(draft)  # noqa: PTH108
@@ -196,11 +206,7 @@ class DiskBucket:
             Whether it did. A path below which anything lies is taken.
         """
         target = self.address(path)
-        if self.fsync:
-            for parent, _, names in os.walk(folder, topdown=False):
-                for name in names:
-                    self._settle_path(Path(parent, name))
-                _settle_folder(parent)
+        self._waiting.for_tree(folder)
         for _ in range(_TRIES):
             try:
                 os.rename(folder, target)  # noqa: PTH104
@@ -211,7 +217,7 @@ class DiskBucket:
                     return False
                 raise
             else:
-                self._settle_above(path)
+                self._waiting.for_folders(path)
                 return True
         message = f"{target} cannot be made: its folder is removed again and again"
         raise DeliveryError(message, transient=True)
@@ -237,57 +243,6 @@ class DiskBucket:
         os.makedirs(staging, exist_ok=True)  # noqa: PTH103
         return staging
 
-    def _settle(self, file: int) -> None:
-        if self.fsync:
-            os.fsync(file)
-
-    def _settle_path(self, path: Path) -> None:
-        if self.fsync:
-            with path.open("rb") as file:
-                os.fsync(file.fileno())
-
-    def _settle_above(self, name: str) -> None:
-        """Settle the folders that lead to a file, for any of them may be new."""
-        if self.fsync:
-            while name:
-                name = name.rpartition("/")[0]
-                _settle_folder(f"{self._place}/{name}")
-
-
-def _settle_folder(folder: str) -> None:
-    file = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(file)
-    finally:
-        os.close(file)
-
-
-_NO_FOLLOW = getattr(os, "O_NOFOLLOW", 0)
-
-_TAKEN = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.ENOTDIR})
-
-_NO_LINKS = frozenset({errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK})
-
-_TRIES = 5
-
-
-def refuse_links(root: str, name: str) -> None:
-    """Refuse a name below a root that leads through a symbolic link.
-
-    Raises:
-        DeliveryError: It does; the link may lead anywhere.
-    """
-    place = root
-    for segment in name.split("/"):
-        place = f"{place}/{segment}"
-        try:
-            mode = os.lstat(place).st_mode
-        except (FileNotFoundError, NotADirectoryError):
-            return
-        if stat.S_ISLNK(mode):
-            message = f"{place} is a symbolic link, which may lead out of the store; remove it"
-            raise DeliveryError(message)
-
 
 def _make_folder(folder: str) -> None:
     try:
@@ -296,20 +251,6 @@ def _make_folder(folder: str) -> None:
         os.makedirs(folder, exist_ok=True)  # noqa: PTH103
     except FileExistsError:
         return
-
-
-def _link(source: str, target: str) -> None:
-    """Give a finished file its name, unless that is taken; then it has two, and loses the first."""
-    try:
-        os.link(source, target, follow_symlinks=False)
-    except OSError as error:
-        if error.errno not in _NO_LINKS:
-            raise
-        # No hard links here (exFAT, some network drives).
-        with locked(os.path.dirname(target)):  # noqa: PTH120
-            if os.path.lexists(target):
-                raise FileExistsError(*error.args) from error
-            os.rename(source, target)  # noqa: PTH104
 
 
 def _listed(path: str, name: str) -> Listed | None:

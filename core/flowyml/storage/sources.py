@@ -20,8 +20,8 @@ from attrs import define, field
 from flowyml.errors import IntegrityError, NotFoundError
 from flowyml.records import Manifest, StoredFile
 from flowyml.storage.buckets import Bucket
-from flowyml.storage.disks import refuse_links
 from flowyml.storage.hashing import hash_file
+from flowyml.storage.links import refuse_links
 from flowyml.storage.scratch import scratch_home
 from flowyml.storage.transfers import transfer
 
