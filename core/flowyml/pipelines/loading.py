@@ -23,6 +23,7 @@ from flowyml.errors import FlowyMLError, PipelineError
 from flowyml.pipelines.failures import trimmed, users_part
 from flowyml.serialization.classes import (
     importable_name,
+    is_stand_in,
     packaged_name,
     packages_of,
     plain_name,
@@ -152,6 +153,10 @@ def _run(module: ModuleType, before: ModuleType | None) -> None:
         if sys.modules.get(name) is not before:
             return
     sys.modules[name] = module
+    if is_stand_in(module):
+        from flowyml.serialization.pickles import take_along  # noqa: PLC0415  # few files need it
+
+        take_along(module)
     module.__loader__.exec_module(module)  # type: ignore[union-attr]
     if package:
         setattr(sys.modules[package], own_name, module)

@@ -8,7 +8,6 @@ be imported elsewhere; protocol 5 writes large buffers without copying them.
 from __future__ import annotations
 
 import pickle
-import sys
 from types import ModuleType
 from typing import Any, BinaryIO, ClassVar, cast
 
@@ -16,13 +15,17 @@ import cloudpickle
 from attrs import define, frozen
 
 from flowyml.errors import SerializationError, TrustError
-from flowyml.serialization.classes import is_stand_in
 from flowyml.serialization.contract import Write
 from flowyml.storage.files import FileSink, FileSource
 
-__all__ = ["CloudPickle", "ModelPickle", "Pickle"]
+__all__ = ["CloudPickle", "ModelPickle", "Pickle", "take_along"]
 
 PROTOCOL = 5
+
+
+def take_along(module: ModuleType) -> None:
+    """Let what a module defines, which no other process finds, lie in each pickle itself."""
+    cloudpickle.register_pickle_by_value(module)
 
 
 @define
@@ -61,7 +64,6 @@ class Pickle:
         with sink.open(self.file()) as file:
             watched = _Watched(file)
             try:
-                _take_along_stand_ins()
                 cloudpickle.dump(value, cast("BinaryIO", watched), protocol=PROTOCOL)
             except Exception as cause:
                 if watched.has_failed:
@@ -98,13 +100,6 @@ class CloudPickle(Pickle):
     """``data.pkl``: a value that no other format holds."""
 
     name: ClassVar[str] = "cloudpickle"
-
-
-def _take_along_stand_ins() -> None:
-    """Let what is defined in modules that no other process finds lie in the pickle itself."""
-    for module in list(sys.modules.values()):
-        if isinstance(module, ModuleType) and is_stand_in(module):
-            cloudpickle.register_pickle_by_value(module)
 
 
 def _load(file: Any) -> object:
