@@ -215,6 +215,11 @@ class Greedy(ModelRegistry):
 
 
 @define(slots=False)
+class Unmarked(ModelRegistry):
+    def register_model(self, registration: object) -> None: ...
+
+
+@define(slots=False)
 class Broken(Orchestrator):
     @hookimpl
     def is_transient(self, error: Exception) -> bool | None:
@@ -241,6 +246,7 @@ _OFFERS: dict[str, dict[str, type[Component]]] = {
         "picky": Picky,
         "faulty": Faulty,
         "misspelt": Misspelt,
+        "unmarked": Unmarked,
         "greedy": Greedy,
     },
     "model_deployer": {

@@ -140,6 +140,7 @@ def test_a_third_partys_role_delivers_through_its_own_hook(build: Build) -> None
     [
         ("misspelt", r"implements the hook 'register_modle'.*did you mean 'register_model'"),
         ("greedy", r"has a hook that does not fit: .*register_model.*'password'"),
+        ("unmarked", r"'register_model' that is not marked.*@flowyml\.hookimpl.*in Unmarked"),
     ],
 )
 def test_a_wrong_hook_names_plugin_distribution_and_version(

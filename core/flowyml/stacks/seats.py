@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Iterable, Iterator, Mapping
-from typing import Any
+from types import ModuleType
+from typing import Any, Final
 
 import pluggy
 from attrs import define, frozen
@@ -20,6 +21,11 @@ from flowyml.spelling import hint
 from flowyml.stacks.secrecy import component_secrets
 
 __all__ = ["Member", "Seat", "seat_members"]
+
+Spec = type | ModuleType
+
+EVERYBODYS: Final[tuple[Spec, ...]] = (Faults, Lifecycle)
+"""What holds the hooks that every component may have, whatever its role."""
 
 
 @frozen
@@ -65,15 +71,40 @@ def seat_members(
         roles: The roles whose hooks may be implemented.
 
     Raises:
-        PluginError: A member has a hook that no role has, or one with other arguments.
+        PluginError: A member has a hook that no role has, one with other arguments, or one that is
+            not marked.
     """
     manager = DeprecatingManager(PROJECT)
-    for spec in (*(role.spec for role in roles), Faults, Lifecycle):
+    specs = {role.name: role.spec for role in roles}
+    for spec in (*specs.values(), *EVERYBODYS):
         manager.add_hookspecs(spec)
     seats: dict[str, Seat] = {}
     for member in reversed(list(members)):
+        own = specs.get(member.provider.role)
+        _check_marks(member, [own] if own else specs.values())
         seats[member.name] = _register(manager, member)
     return manager, seats
+
+
+def _check_marks(member: Member, specs: Iterable[Spec]) -> None:
+    """Refuse a method that is called like a hook of its role and that pluggy would not see.
+
+    Args:
+        member: An extension may have the hooks of every role.
+        specs: What holds the hooks that it may have besides those that everybody may have.
+    """
+    kind = type(member.component)
+    marked = {name for name, _ in _hooks_of(member.component)}
+    for spec in (*specs, *EVERYBODYS):
+        for name in sorted(set(dir(spec)) - marked):
+            is_hook = hasattr(getattr(spec, name), f"{PROJECT}_spec")
+            if is_hook and inspect.isroutine(inspect.getattr_static(kind, name, None)):
+                message = (
+                    f"the {_told(member)} has a method {name!r} that is not marked as the hook of "
+                    f"that name, and would never be called; write `@flowyml.hookimpl` above it in "
+                    f"{kind.__qualname__}"
+                )
+                raise PluginError(message)
 
 
 def _register(manager: DeprecatingManager, member: Member) -> Seat:
