@@ -59,6 +59,42 @@ def test_a_name_that_is_used_twice_is_counted() -> None:
     assert [result.outputs[name] for name in ("work.part", "work.part-2")] == [0, 1]
 
 
+def test_a_counted_name_does_not_take_the_place_of_one_that_is_asked_for() -> None:
+    """`part-2` is a name as well, whether it comes before or after the second `part`."""
+
+    @step
+    def work() -> int:
+        for name in ("part", "part", "part-2", "other-2", "other", "other"):
+            flowyml.store_artifact(name, name=name)
+        return 1
+
+    result = run(work)
+
+    stored = {name: result.outputs[f"work.{name}"] for name in ("part", "part-2", "part-2-2")}
+    assert stored == {"part": "part", "part-2": "part", "part-2-2": "part-2"}
+    stored = {name: result.outputs[f"work.{name}"] for name in ("other", "other-2", "other-3")}
+    assert stored == {"other": "other", "other-2": "other-2", "other-3": "other"}
+
+
+def test_an_element_is_stored_beside_what_a_call_stored_under_its_name() -> None:
+    """Neither takes the place of the other, and the whole comes back as it was returned."""
+
+    @step
+    def work() -> dict[str, Any]:
+        flowyml.store_artifact([1], name="part")
+        return {"part": Metrics({"b": 2}), "part-2": {"deep": Metrics({"c": 3})}}
+
+    result = run(work)
+
+    assert result.outputs["work.part"] == [1]
+    assert result.outputs["work.part-3"] == Metrics({"b": 2})
+    assert result.outputs["work.part-2.deep"] == Metrics({"c": 3})
+    assert result.outputs["work"] == {
+        "part": Metrics({"b": 2}),
+        "part-2": {"deep": Metrics({"c": 3})},
+    }
+
+
 def test_a_model_is_registered_while_its_step_runs() -> None:
     """It is stored first, and found by name and version after."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 import flowyml
-from flowyml import Metrics, Pipeline, context, step
+from flowyml import Metrics, Parameters, Pipeline, context, step
 from flowyml.errors import IncompleteRunError
 from flowyml.pipelines.result import RunResult
 from flowyml.pipelines.resume import resume
@@ -68,6 +68,27 @@ def test_without_context_nothing_is_logged_for_it(notebook: Path) -> None:
     run(evaluate).raise_for_status()
 
     assert [line[0] for line in noted(notebook)] == ["run started", "metrics", "run finished"]
+
+
+def test_what_is_returned_is_logged_beside_what_a_call_logged(notebook: Path) -> None:
+    """An element that has the name of what was logged by a call is another thing."""
+
+    @step
+    def work() -> dict[str, Any]:
+        flowyml.log_metrics({"loss": 0.5})
+        flowyml.log_parameters({"depth": 3})
+        return {"metrics": Metrics({"auc": 0.9}), "parameters": Parameters({"trees": 7})}
+
+    result = run(work)
+
+    result.raise_for_status()
+    assert noted(notebook)[1:-1] == [
+        ["metrics", "work", {"loss": 0.5}],
+        ["parameters", "work", {"depth": 3}],
+        ["metrics", "work", {"auc": 0.9}],
+        ["parameters", "work", {"trees": 7}],
+    ]
+    assert result.outputs["work"]["metrics"] == Metrics({"auc": 0.9})
 
 
 def test_a_generator_is_logged_while_it_runs(notebook: Path) -> None:

@@ -78,31 +78,20 @@ def _work(node: Node, workplace: Workplace) -> StepStatus:
     """Run a step, or take what the cache recalls for it, and deliver its outputs."""
     supplies = workplace.supplies(node)
     if not wants_cache(node, workplace):
-        returned, _ = _tried(node, supplies, workplace)
-        return _deliver(node, _taken_apart(node, returned), supplies, workplace)
+        returned, names = _tried(node, supplies, workplace)
+        return _deliver(node, _taken_apart(node, returned, names), supplies, workplace)
     recalled = recall(node, supplies, workplace)
     if recalled.values is not None:
         outputs = _recalled(node, recalled.values, recalled.artifacts)
         status = _deliver(node, outputs, supplies, workplace)
         _note(node, status, recalled.note, workplace, cached_from=recalled.run_id)
         return status
-    returned, delivered = _tried(node, supplies, workplace)
-    status = _deliver(node, _taken_apart(node, returned), supplies, workplace)
+    returned, names = _tried(node, supplies, workplace)
+    status = _deliver(node, _taken_apart(node, returned, names), supplies, workplace)
     if status in FINISHED:
-        note = remember(node, recalled, workplace, delivered=delivered)
+        note = remember(node, recalled, workplace, delivered=bool(names))
         _note(node, status, note, workplace)
     return status
-
-
-def _made(
-    node: Node, supplies: Supplies, workplace: Workplace
-) -> tuple[Mapping[str, Sequence[Leaf]], Names]:
-    """Run a step; return what it returned, taken apart, and the names of what it delivered before."""
-    returned, names = _tried(node, supplies, workplace)
-    parts = _parts(node, _outputs(node, returned))
-    if names:
-        parts = {name: apart_from(names.has, leaves) for name, leaves in parts.items()}
-    return parts, names
 
 
 def _note(
@@ -117,9 +106,10 @@ def _note(
     )
 
 
-def _taken_apart(node: Node, returned: object) -> Outputs:
-    """Take apart what a step returned."""
-    return _leaves(node, _values(node, returned))
+def _taken_apart(node: Node, returned: object, names: Names) -> Outputs:
+    """Take apart what a step returned, apart from the names of what it delivered while it ran."""
+    outputs = _leaves(node, _values(node, returned))
+    return {name: apart_from(names.has, leaves) for name, leaves in outputs.items()}
 
 
 def _recalled(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
@@ -14,8 +13,9 @@ from attrs import define, evolve, field
 
 from flowyml.artifacts import Artifact, Metrics, Model, Parameters
 from flowyml.errors import DeliveryError, PipelineError, SerializationError, StepError
+from flowyml.pipelines.naming import Names
 from flowyml.pipelines.step import YIELDED
-from flowyml.routing.containers import Leaf, child_name, take_apart
+from flowyml.routing.containers import Leaf, take_apart
 from flowyml.routing.curves import LOGGED
 from flowyml.routing.gathering import Gathering, Hooks, is_point
 
@@ -46,6 +46,7 @@ class Deliveries:
         parents: Ids of the artifacts that the step was given.
         yielded: What its annotation promises for the values that it yields.
         process: Where it runs; the ledger's connection does not outlive a fork.
+        names: The names of what was delivered.
     """
 
     workplace: Workplace
@@ -53,9 +54,13 @@ class Deliveries:
     parents: Sequence[int]
     yielded: object = Any
     process: int = field(factory=os.getpid, init=False)
-    _names: Counter[str] = field(factory=Counter, init=False)
+    names: Names = field(init=False)
     _curves: Gathering = field(init=False)
     _open: bool = field(default=True, init=False)
+
+    @names.default
+    def _make_names(self) -> Names:
+        return Names(self.step)
 
     @_curves.default
     def _make_curves(self) -> Gathering:
@@ -84,10 +89,7 @@ class Deliveries:
                 "wait for your own threads and tasks before the step returns"
             )
             raise StepError(message, step=self.step)
-        self._names[name] += 1
-        count = self._names[name]
-        name = name if count == 1 else f"{name}-{count}"
-        output = child_name(self.step, name)
+        name, output = self.names.give(name)
         leaves = take_apart(value, annotation, step=self.step, output=output)
         if len(leaves) == 1 and is_point(leaves[0], self.workplace.courier.router, hooks):
             self._curves.add(name, leaves[0], hooks)
@@ -103,11 +105,6 @@ class Deliveries:
         """Deliver what a generator yields; None is a mere pause."""
         if value is not None:
             self.deliver(value, YIELDED, annotation=self.yielded)
-
-    @property
-    def used(self) -> bool:
-        """Whether anything was delivered."""
-        return bool(self._names)
 
     def finish(self) -> None:
         """Deliver what still waits: the step's function has returned.
