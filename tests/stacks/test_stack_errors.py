@@ -63,6 +63,11 @@ TEXTS = {
         "1:43",
         "did you mean 'path'",
     ),
+    "empty path": (
+        "plugins: { artifact_store: { type: local, path: '${FLOWYML_UNSET:-}' } }",
+        "1:49",
+        "expected a path, found an empty text\n  hint: write . where the folder of this file",
+    ),
     "missing": ("plugins: { artifact_store: { type: gcs } }", "1:28", "'bucket' is missing"),
     "format": (
         "plugins:\n  artifact_routing:\n    dict:\n      format: yaml\n",

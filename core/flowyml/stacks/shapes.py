@@ -78,9 +78,7 @@ def make_converter(folder: Path) -> Converter:
     converter.register_structure_hook(bool, _switch)
     converter.register_structure_hook(int, _whole_number)
     converter.register_structure_hook(float, _number)
-    converter.register_structure_hook(
-        Path, lambda value, _: folder / Path(_text(value)).expanduser()
-    )
+    converter.register_structure_hook(Path, lambda value, _: folder / _path(value))
     converter.register_structure_hook(PathTemplate, lambda value, _: PathTemplate(_text(value)))
     converter.register_structure_hook_func(lambda t: t is type(None), _nothing)
     converter.register_structure_hook_func(_is_choice, _choice)
@@ -116,6 +114,15 @@ def _text(value: object, _: object = None) -> str:
         return str(value)
     hint = None if isinstance(value, dict | list | None) else "put it in quotes"
     _refuse("text", value, hint)
+
+
+def _path(value: object) -> Path:
+    """Return a path; an empty one, of a variable perhaps, would be the folder of the file."""
+    text = _text(value)
+    if not text.strip():
+        message = "expected a path, found an empty text"
+        raise WrongValueError(message, "write . where the folder of this file is meant")
+    return Path(text).expanduser()
 
 
 def _switch(value: object, _: object = None) -> bool:
