@@ -16,7 +16,7 @@ from tests.servers.sagemaker import SageMakerServer
 
 from flowyml.errors import DeliveryError, IntegrityError, NotFoundError
 from flowyml.records import ModelVersion
-from flowyml_aws.bundles import bundle_uri
+from flowyml_aws.bundles import STARTING, bundle_uri
 from flowyml_aws.deployer import SageMakerEndpoint
 from flowyml_aws.leftovers import tags_of
 from flowyml_aws.names import resource_name
@@ -78,6 +78,28 @@ class TestDeploying:
         assert (deployment.status, deployment.key) == ("serving", "key-1")
         assert str(deployment.url).endswith(f"/{resource_name(ENDPOINT)}/invocations")
         assert made(deployer) == (1, 1, 1)
+
+    def test_the_container_has_every_variable_as_it_was_given(
+        self, deployer: SageMakerEndpoint, registry: SageMakerModelRegistry, store: S3ArtifactStore
+    ) -> None:
+        """However many and long they are: the properties of a package would have cut them."""
+        own = {"RULES": "x" * 900, "PORT": "8080", **{f"LIMIT_{n}": str(n) for n in range(60)}}
+        model = registered(registry, store, serving_config={"environment": own})
+        assert model.serving_config == {"environment": own}
+
+        deployer.deploy_model(model, ENDPOINT, a_context())
+        (served,) = deployer.client.list_models()["Models"]
+        found = deployer.client.describe_model(ModelName=served["ModelName"])
+        assert found["PrimaryContainer"]["Environment"] == {**STARTING, **own}
+
+    @pytest.mark.parametrize("spoilt", [["RULES"], {"RULES": None}])
+    def test_what_cannot_be_variables_is_refused_by_its_name(
+        self, registry: SageMakerModelRegistry, store: S3ArtifactStore, spoilt: Any
+    ) -> None:
+        """And nothing is registered."""
+        with pytest.raises(DeliveryError, match=r"serving_config\['environment'\] maps names"):
+            registered(registry, store, serving_config={"environment": spoilt})
+        assert list(registry.list_models(None)) == []
 
     def test_a_second_attempt_finds_the_first(
         self, deployer: SageMakerEndpoint, model: ModelVersion

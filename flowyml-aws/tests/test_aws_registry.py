@@ -84,6 +84,15 @@ class TestRegistering:
         )
         assert container["Environment"]["SAGEMAKER_PROGRAM"] == "inference.py"
 
+    def test_one_kind_of_content_is_one(
+        self, registry: SageMakerModelRegistry, store: S3ArtifactStore
+    ) -> None:
+        """A text names one kind, not as many as it has letters."""
+        model = a_model(serving_config={"content_types": "text/csv"})
+        registered = registry.register_model(a_registration(store, model), a_context())
+        package = registry.client.describe_model_package(ModelPackageName=registered.registry_id)
+        assert package["InferenceSpecification"]["SupportedContentTypes"] == ["text/csv"]
+
     def test_an_image_of_one_s_own_goes_first(
         self, registry: SageMakerModelRegistry, store: S3ArtifactStore
     ) -> None:

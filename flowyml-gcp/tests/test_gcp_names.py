@@ -43,6 +43,12 @@ def test_ids_and_labels_are_always_legal(text: str) -> None:
     assert LABEL.fullmatch(names.label_value(text))
 
 
+@given(short)
+def test_a_text_is_read_back_from_its_label(text: str) -> None:
+    """Where it was not cut."""
+    assert names.label_text(names.label_value(text)) == text
+
+
 @given(texts, texts)
 def test_different_names_never_meet(one: str, other: str) -> None:
     """Two models with similar names are two models."""

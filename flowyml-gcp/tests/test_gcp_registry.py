@@ -96,6 +96,63 @@ def test_the_registry_counts_where_the_user_does_not(
     assert found.key == delivery("two").key
 
 
+def test_what_others_uploaded_to_a_model_is_none_of_its_versions(
+    registry: VertexModelRegistry, registration: Registrations, delivery: Deliveries
+) -> None:
+    """It is no newest version, and no alias of others renames one of ours."""
+    ours = registry.register_model(registration("1.0.0"), delivery("one"))
+    model = str(ours.registry_id).partition("@")[0]
+    by_hand = {"display_name": "mine", "container_spec": {"image_uri": "mine"}}
+    request = {"parent": registry.parent, "parent_model": model, "model": by_hand}
+    registry.models.upload_model(request=request).result()
+    registry.models.merge_version_aliases(
+        request={"name": ours.registry_id, "version_aliases": ["v-best"]}
+    )
+    registry.models.merge_version_aliases(
+        request={"name": f"{model}@2", "version_aliases": ["default", "v-1-2e0-2e0"]}
+    )
+
+    assert registry.get_model("fraud_detector", None) == ours
+    assert registry.get_model("fraud_detector", "1.0.0") == ours
+    assert registry.get_model("fraud_detector", "2") is None
+    assert registry.list_models(None) == [ours]
+
+
+@pytest.mark.parametrize("label", ["flowyml-digest", "flowyml-key", "flowyml-approval"])
+def test_a_label_that_somebody_changed_is_named(
+    label: str,
+    registry: VertexModelRegistry,
+    registration: Registrations,
+    delivery: Deliveries,
+    vertex: VertexServer,
+) -> None:
+    """With the version that it belongs to, and what to do."""
+    registry.register_model(registration("1.0.0"), delivery("one"))
+    ((version,),) = vertex.state.models.values()
+    version.labels[label] = "odd"
+    with pytest.raises(DeliveryError, match=f"the label '{label}' of version 1.*it is 'odd'"):
+        registry.list_models(None)
+
+
+def test_framework_and_variables_of_a_container_arrive(
+    registry: VertexModelRegistry,
+    registration: Registrations,
+    delivery: Deliveries,
+    vertex: VertexServer,
+) -> None:
+    """Neither is written in the letters of a label, and the container gets its environment."""
+    serving = {"image": "mine", "environment": {"PORT": 8080, "RULES": "x" * 900}}
+    own = attrs.evolve(registration(), framework="My Trees", serving_config=serving)
+    found = registry.register_model(own, delivery("one"))
+    assert (found.framework, found.serving_config) == ("My Trees", serving)
+    ((version,),) = vertex.state.models.values()
+    variables = {one.name: one.value for one in version.container_spec.env}
+    assert variables == {"PORT": "8080", "RULES": "x" * 900}
+    odd = attrs.evolve(own, serving_config={"image": "mine", "environment": ["PORT"]}, version="2")
+    with pytest.raises(DeliveryError, match=r"serving_config\['environment'\] maps names"):
+        registry.register_model(odd, delivery("two"))
+
+
 def test_the_same_delivery_registers_once(
     registry: VertexModelRegistry,
     registration: Registrations,

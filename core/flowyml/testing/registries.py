@@ -125,6 +125,18 @@ class RegistryContract(ComponentContract):
             found = new_registry().get_model(name="fraud", version=version)
             assert found.digest == register.new_stored(word).digest
 
+    def test_a_count_is_no_version_of_a_user_s_own(
+        self, register: _Register, new_registry: NewRegistry
+    ) -> None:
+        """A version that was given goes on meaning the model that it was given to."""
+        given = [register(version, content=version).version for version in ("2", "3")]
+        counted = [register(None, content=word).version for word in ("a", "b")]
+        assert register(None, content="a").version == counted[0]
+        assert len({*given, *counted}) == 4
+        for version, word in zip((*given, *counted), ("2", "3", "a", "b"), strict=True):
+            found = new_registry().get_model(name="fraud", version=version)
+            assert found.digest == register.new_stored(word).digest
+
     def test_the_same_model_is_no_conflict(
         self, register: _Register, new_registry: NewRegistry
     ) -> None:

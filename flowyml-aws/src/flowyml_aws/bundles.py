@@ -18,7 +18,8 @@ from collections.abc import Iterator
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from attrs import frozen
 
@@ -30,9 +31,14 @@ from flowyml.storage.scratch import scratch_home
 from flowyml_aws.images import FRAMEWORKS
 from flowyml_aws.storage import S3ArtifactStore
 
-__all__ = ["Bundle", "bundle_uri", "find_bundle", "make_bundle", "verify_bundle"]
+__all__ = ["STARTING", "Bundle", "bundle_uri", "find_bundle", "make_bundle", "verify_bundle"]
 
 PROGRAM = "inference.py"
+STARTING: Final = MappingProxyType(
+    {"SAGEMAKER_PROGRAM": PROGRAM, "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code"}
+)
+"""The environment variables that tell AWS's containers to run the program inside."""
+
 COMPRESSION = 1
 """Model files hardly get smaller; the time goes into hashing and sending."""
 
@@ -48,14 +54,6 @@ class Bundle:
 
     uri: str
     sha256: str
-
-    @property
-    def environment(self) -> dict[str, str]:
-        """What tells AWS's containers to run the program inside."""
-        return {
-            "SAGEMAKER_PROGRAM": PROGRAM,
-            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-        }
 
 
 def bundle_uri(uri: str, digest: str) -> str:

@@ -23,7 +23,13 @@ from flowyml_aws.names import resource_name, tag_list, unique_name
 from flowyml_aws.packages import registered_bundle
 from flowyml_aws.roles import look_at_role
 from flowyml_aws.sagemaker import SageMakerComponent
-from flowyml_aws.variants import DataCapture, Serverless, capture_config, production_variant
+from flowyml_aws.variants import (
+    DataCapture,
+    Serverless,
+    capture_config,
+    container_environment,
+    production_variant,
+)
 
 __all__ = ["SageMakerEndpoint"]
 
@@ -157,16 +163,12 @@ class SageMakerEndpoint(SageMakerComponent, ModelDeployer):
     def _make_model(
         self, model: ModelVersion, bundle: Bundle, endpoint: str, tags: dict[str, str]
     ) -> str:
-        serving = model.serving_config
-        environment = {
-            str(key): str(value) for key, value in serving.get("environment", {}).items()
-        }
         fields: dict[str, Any] = {
             "ExecutionRoleArn": self.role_arn,
             "PrimaryContainer": {
                 "Image": self._image(model),
                 "ModelDataUrl": bundle.uri,
-                "Environment": {**bundle.environment, **environment},
+                "Environment": container_environment(model.serving_config),
             },
         }
         if self.subnets or self.security_group_ids:

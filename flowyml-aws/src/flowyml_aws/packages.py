@@ -15,9 +15,10 @@ from attrs import frozen
 
 from flowyml.errors import DeliveryError
 from flowyml.records import ApprovalStatus, DeliveryContext, ModelVersion, Registration
-from flowyml_aws.bundles import Bundle
+from flowyml_aws.bundles import STARTING, Bundle
 from flowyml_aws.names import quote, resource_name, unquote
 from flowyml_aws.properties import read_properties, write_properties
+from flowyml_aws.variants import ENVIRONMENT, container_environment
 
 __all__ = [
     "ALIAS",
@@ -96,9 +97,9 @@ def group_name(name: str) -> str:
     return resource_name(name)
 
 
-def client_token(key: str) -> str:
-    """Return a delivery's key in the form of SageMaker's idempotency tokens."""
-    return hashlib.sha256(key.encode()).hexdigest()[:36]
+def client_token(key: str, version: str | None) -> str:
+    """Return a delivery's key, and what it makes, as one of SageMaker's idempotency tokens."""
+    return hashlib.sha256(f"{key} {version or ''}".encode()).hexdigest()[:36]
 
 
 def description(registration: Registration, key: str) -> str:
@@ -114,11 +115,11 @@ def package_fields(
     registration: Registration, context: DeliveryContext, bundle: Bundle, image: str
 ) -> dict[str, Any]:
     """Return the parameters that register a model as a package of its group."""
-    kinds = list(registration.serving_config.get("content_types", ["application/json"]))
+    kinds = registration.serving_config.get("content_types") or ["application/json"]
     container = {
         "Image": image,
         "ModelDataUrl": bundle.uri,
-        "Environment": {**bundle.environment, **_environment(registration.serving_config)},
+        "Environment": container_environment(registration.serving_config),
     }
     producer = registration.stored.manifest.producer
     made_by = {"GeneratedBy": f"flowyml {producer.pipeline} {producer.run_id}"} if producer else {}
@@ -127,12 +128,12 @@ def package_fields(
         "ModelPackageDescription": description(registration, context.key),
         "InferenceSpecification": {
             "Containers": [container],
-            "SupportedContentTypes": kinds,
+            "SupportedContentTypes": [kinds] if isinstance(kinds, str) else list(kinds),
             "SupportedResponseMIMETypes": ["application/json"],
         },
         "ModelApprovalStatus": "PendingManualApproval",
         "CustomerMetadataProperties": write_properties(_facts(registration, context, bundle)),
-        "ClientToken": client_token(context.key),
+        "ClientToken": client_token(context.key, registration.version),
     }
     return {**fields, "MetadataProperties": made_by} if made_by else fields
 
@@ -146,6 +147,7 @@ def model_version(package: Mapping[str, Any], aliases: Mapping[str, str]) -> Mod
     """
     facts = read_properties(package.get("CustomerMetadataProperties") or {})
     own = facts.get("flowyml", {})
+    serving = facts.get("serving") or {}
     version = str(own.get("version", package["ModelPackageVersion"]))
     return ModelVersion(
         name=str(own["name"]),
@@ -163,7 +165,7 @@ def model_version(package: Mapping[str, Any], aliases: Mapping[str, str]) -> Mod
         metadata=facts.get("metadata") or {},
         input_schema=facts.get("input_schema"),
         output_schema=facts.get("output_schema"),
-        serving_config=facts.get("serving") or {},
+        serving_config={**serving, **_environment_of(package)},
     )
 
 
@@ -195,11 +197,12 @@ def _facts(registration: Registration, context: DeliveryContext, bundle: Bundle)
         own["framework"] = registration.framework
     if producer is not None:
         own |= {"pipeline": producer.pipeline, "step": producer.step, "output": producer.output}
+    serving = registration.serving_config
     metrics = registration.metadata.get("metrics", {})
     rest = {name: value for name, value in registration.metadata.items() if name != "metrics"}
     return {
         "flowyml": own,
-        "serving": registration.serving_config,
+        "serving": {name: kept for name, kept in serving.items() if name != ENVIRONMENT},
         "metadata": {"metrics": metrics, **rest},
         "input_schema": registration.input_schema if registration.input_schema is not None else {},
         "output_schema": (
@@ -208,8 +211,14 @@ def _facts(registration: Registration, context: DeliveryContext, bundle: Bundle)
     }
 
 
-def _environment(serving: Mapping[str, Any]) -> dict[str, str]:
-    return {str(name): str(value) for name, value in serving.get("environment", {}).items()}
+def _environment_of(package: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    """Return the user's variables of the container, which has room for whole ones."""
+    (container,) = package["InferenceSpecification"]["Containers"]
+    variables = container.get("Environment") or {}
+    own = {
+        name: value for name, value in variables.items() if (name, value) not in STARTING.items()
+    }
+    return {ENVIRONMENT: own} if own else {}
 
 
 def _word(text: str) -> str:

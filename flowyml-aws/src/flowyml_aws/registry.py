@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, ClassVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from flowyml.errors import NotFoundError
 from flowyml.plugins import ModelRegistry, hookimpl
@@ -68,20 +68,35 @@ class SageMakerModelRegistry(SageMakerComponent, ModelRegistry):
                 framework=registration.framework,
             )
         with explained(doing):
-            fields = package_fields(registration, context, bundle, image)
-            arn = self.client.create_model_package(**fields)["ModelPackageArn"]
-            return self._settled(registration, arn)
+            given = registration
+            while True:
+                fields = package_fields(given, context, bundle, image)
+                arn = self.client.create_model_package(**fields)["ModelPackageArn"]
+                version = given.version or arn.rpartition("/")[2]
+                if found := self._settled(registration, arn, version):
+                    return found
+                given = evolve(registration, version=self._next(registration.name))
 
-    def _settled(self, registration: Registration, arn: str) -> ModelVersion:
+    def _settled(self, registration: Registration, arn: str, version: str) -> ModelVersion | None:
         """Return the version that a registration has; of what it made, a later one is deleted.
+
+        None where nobody gave one, and what it was counted as is a version of somebody's own.
 
         Raises:
             DeliveryError: Another process was faster, with another model.
         """
-        same = [one.arn for one in self._of_version(registration)]
+        same = [one.arn for one in self._of_version(registration.name, version)]
         first = settle(same or [arn], [arn], self._give_up)
+        if registration.version is None and first != arn:
+            return None
         found = self._describe(first, self._aliases(registration.name))
         return unless_other(found, registration)
+
+    def _next(self, name: str) -> str:
+        """Return the number after all that are versions of a model already."""
+        versions = [one.version for one in self._summaries(name)]
+        numbers = [int(one) for one in versions if one.isascii() and one.isdecimal()]
+        return str(max(numbers, default=0) + 1)
 
     def _give_up(self, arn: str) -> None:
         try:
@@ -127,19 +142,18 @@ class SageMakerModelRegistry(SageMakerComponent, ModelRegistry):
         """Find what this delivery made before, or the same version with the same digest."""
         for one in self._summaries(registration.name):
             if one.key == key:
-                return self._settled(registration, one.arn)
-        same = self._of_version(registration)
+                return self._settled(registration, one.arn, one.version)
+        version = registration.version
+        same = self._of_version(registration.name, version) if version is not None else ()
         if not same:
             return None
         found = self._describe(same[0].arn, self._aliases(registration.name))
         return unless_other(found, registration)
 
-    def _of_version(self, registration: Registration) -> list[Summary]:
-        """List what has the user's version, the first one first; it is one unless two compete."""
-        if registration.version is None:
-            return []
-        found = self._summaries(registration.name)
-        return [one for one in reversed(list(found)) if one.version == registration.version]
+    def _of_version(self, name: str, version: str) -> list[Summary]:
+        """List what bears a version, the first one first; it is one unless two compete."""
+        found = self._summaries(name)
+        return [one for one in reversed(list(found)) if one.version == version]
 
     @hookimpl
     def get_model(self, name: str, version: str | None) -> ModelVersion | None:

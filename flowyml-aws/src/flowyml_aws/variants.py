@@ -7,7 +7,21 @@ from typing import Any, Final
 
 from attrs import define
 
-__all__ = ["VARIANT", "DataCapture", "Serverless", "capture_config", "production_variant"]
+from flowyml.errors import DeliveryError
+from flowyml_aws.bundles import STARTING
+
+__all__ = [
+    "ENVIRONMENT",
+    "VARIANT",
+    "DataCapture",
+    "Serverless",
+    "capture_config",
+    "container_environment",
+    "production_variant",
+]
+
+ENVIRONMENT: Final = "environment"
+"""The entry of `Model.serving_config` that holds the variables of the container."""
 
 VARIANT: Final = "AllTraffic"
 
@@ -40,6 +54,24 @@ class DataCapture:
     destination: str
     sampling_percentage: int = 100
     kms_key_id: str | None = None
+
+
+def container_environment(serving: Mapping[str, Any]) -> dict[str, str]:
+    """Return the environment variables of a container: the program's, then the user's own.
+
+    Args:
+        serving: `Model.serving_config`.
+
+    Raises:
+        DeliveryError: What it says there are no variables.
+    """
+    own = serving.get(ENVIRONMENT) or {}
+    if not isinstance(own, Mapping) or None in own.values():
+        message = (
+            f"serving_config[{ENVIRONMENT!r}] maps names of variables to their values; got {own!r}"
+        )
+        raise DeliveryError(message)
+    return {**STARTING, **{str(name): str(value) for name, value in own.items()}}
 
 
 def production_variant(

@@ -6,15 +6,16 @@ in it names its own image: ``Model(serving_config={"image": "..."})``.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import Final
+from typing import Any, Final
 
 from attrs import frozen
 
 from flowyml.errors import DeliveryError
 from flowyml.records import Registration
 
-__all__ = ["serving_image"]
+__all__ = ["container_spec", "serving_image"]
 
 HOSTS: Final = {"us": "us", "europe": "europe", "asia": "asia"}
 """Multi-regions of the registry, by the first part of a location."""
@@ -57,6 +58,34 @@ PREBUILT: Final = {
         "torch", "pytorch-cpu", ("2.0", "2.1", "2.2", "2.3", "2.4"), ("model.mar",)
     ),
 }
+
+
+def container_spec(registration: Registration, location: str) -> dict[str, Any]:
+    """Return how a model is served: the image, and what `Model.serving_config` says of it.
+
+    Args:
+        registration: The model.
+        location: Region that it is served in.
+
+    Raises:
+        DeliveryError: There is no image, or what should be environment variables is none.
+    """
+    serving = registration.serving_config
+    chosen: dict[str, Any] = {"image_uri": serving_image(registration, location)}
+    for field in ("command", "args", "predict_route", "health_route"):
+        if field in serving:
+            chosen[field] = serving[field]
+    variables = serving.get("environment") or {}
+    if not isinstance(variables, Mapping) or None in variables.values():
+        message = (
+            "serving_config['environment'] maps names of variables to their values; "
+            f"got {variables!r}"
+        )
+        raise DeliveryError(message)
+    return {
+        **chosen,
+        "env": [{"name": str(name), "value": str(value)} for name, value in variables.items()],
+    }
 
 
 def serving_image(registration: Registration, location: str) -> str:

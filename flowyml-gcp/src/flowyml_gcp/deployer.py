@@ -16,8 +16,7 @@ from flowyml_gcp.checks import looked_at
 from flowyml_gcp.clients import make_client
 from flowyml_gcp.faults import explained
 from flowyml_gcp.names import deployed_id, endpoint_id
-from flowyml_gcp.registry import TYPE as REGISTRY
-from flowyml_gcp.registry import model_version
+from flowyml_gcp.versions import REGISTRY, model_version
 from flowyml_gcp.vertex import ENABLE, MANAGED, VertexComponent
 
 __all__ = ["VertexEndpoint"]

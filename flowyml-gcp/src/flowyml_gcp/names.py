@@ -23,11 +23,13 @@ from typing import Final
 from flowyml.errors import DeliveryError
 
 __all__ = [
+    "MODEL_PREFIX",
     "deployed_id",
     "digest_label",
     "digest_of",
     "endpoint_id",
     "is_alias",
+    "label_text",
     "label_value",
     "resource_id",
     "version_alias",
@@ -36,6 +38,7 @@ __all__ = [
 
 LONGEST_LABEL: Final = 63
 LONGEST_ID: Final = 63
+MODEL_PREFIX: Final = "m_"
 ALIAS_PREFIX: Final = "v-"
 DIGEST: Final = "sha256:"
 
@@ -44,7 +47,7 @@ _ALIAS: Final = re.compile(r"[a-z][a-zA-Z0-9-]{0,126}[a-z0-9]")
 
 def resource_id(name: str) -> str:
     """Return the id of the model with this name: always the same, so it is made once."""
-    return _cut("m_" + _escape(name, "abcdefghijklmnopqrstuvwxyz0123456789-", "_"), name)
+    return _cut(MODEL_PREFIX + _escape(name, "abcdefghijklmnopqrstuvwxyz0123456789-", "_"), name)
 
 
 def endpoint_id(name: str) -> str:
@@ -101,6 +104,14 @@ def label_value(text: str, *, what: str | None = None) -> str:
         f"allows {LONGEST_LABEL}; use a shorter one"
     )
     raise DeliveryError(message)
+
+
+def label_text(label: str) -> str:
+    """Return the text of a label again, as far as it was not cut."""
+    plain = re.sub(
+        rb"_([0-9a-f]{2})", lambda found: bytes.fromhex(found[1].decode()), label.encode()
+    )
+    return plain.decode(errors="replace")
 
 
 def digest_label(digest: str) -> str:

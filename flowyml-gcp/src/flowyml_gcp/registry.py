@@ -2,35 +2,38 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, ClassVar, Final
 
-from attrs import define
+from attrs import define, evolve
 
 from flowyml.errors import DeliveryError, NotFoundError
 from flowyml.plugins import ModelRegistry, hookimpl
 from flowyml.plugins.versions import settle, unless_other
 from flowyml.records import ApprovalStatus, DeliveryContext, ModelVersion, Registration
-from flowyml_gcp.containers import serving_image
+from flowyml_gcp.containers import container_spec
 from flowyml_gcp.names import (
+    MODEL_PREFIX,
     digest_label,
-    digest_of,
     is_alias,
     label_value,
     resource_id,
     version_alias,
-    version_of,
 )
-from flowyml_gcp.vertex import MANAGED, VertexComponent
+from flowyml_gcp.versions import (
+    description,
+    folder,
+    is_ours,
+    labels_of,
+    model_version,
+    predict_schemata,
+)
+from flowyml_gcp.vertex import VertexComponent
 
-__all__ = ["VertexModelRegistry", "model_version"]
-
-TYPE: Final = "vertex_model_registry"
+__all__ = ["VertexModelRegistry"]
 
 LONGEST_NAME: Final = 128
-LONGEST_DESCRIPTION: Final = 4000
 
 MOST_TRIES: Final = 8
 """How often a registration looks again at what another process made meanwhile."""
@@ -54,44 +57,74 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
 
         _check_name(registration.name)
         name, doing = self._name(registration.name), f"register {registration.name!r}"
+        given = registration
         for _ in range(MOST_TRIES):
             self.wait_for_others(self.models, name, doing)
             if found := self._registered(registration, context):
                 return found
             try:
-                operation = self.models.upload_model(request=self._upload(registration, context))
+                operation = self.models.upload_model(request=self._upload(given, context))
             except Conflict:  # another process was faster with this name or version
                 continue
             done = self.wait(operation, doing)
-            return self._settled(registration, context, f"{name}@{done.model_version_id}")
+            made = f"{name}@{done.model_version_id}"
+            if found := self._settled(registration, context, made):
+                return found
+            given = evolve(registration, version=self._next(name))
         message = f"others keep registering versions of {registration.name!r} in Vertex AI"
         raise DeliveryError(message, transient=True)
 
     def _settled(
         self, registration: Registration, context: DeliveryContext, resource: str
-    ) -> ModelVersion:
+    ) -> ModelVersion | None:
         """Return the version that a registration has; of what it made, a later one is deleted.
 
         Vertex AI refuses no version of the user's while another one of it is being uploaded, and
-        whoever waits for the others sees all of them.
+        whoever waits for the others sees all of them. None where nobody gave a version, and what
+        it was counted as is a version of somebody's own.
 
         Raises:
             DeliveryError: Another process was faster, with another model.
         """
         name, what = self._name(registration.name), f"register {registration.name!r}"
         self.wait_for_others(self.models, name, what)
-        labels = _labels(registration, context)
-        label = "flowyml-version" if registration.version else "flowyml-key"
-        found = self._versions(name, f'labels.{label}="{labels[label]}"')
-        claims = {str(one.registry_id): one for one in sorted(found, key=_count)}
-        first = claims[settle(list(claims), [resource], self._give_up)]
-        if registration.version and first.version != registration.version:  # the later one had it
-            alias = version_alias(registration.version)
+        if registration.version is None:
+            same = self._versions(name, f'labels.flowyml-key="{digest_label(context.key)}"')
+            resource = self._first(sorted(same, key=_count), resource)
+        version = self._get(resource).version
+        first = self._first(self._of_version(name, version), resource)
+        if first == resource:
+            self._name_version(first, version)
+        elif registration.version is None:
+            return None
+        return unless_other(self._get(first), registration)
+
+    def _first(self, claims: Sequence[ModelVersion], own: str) -> str:
+        """Return the resource that was there first; our own is deleted where it was not."""
+        return settle([str(one.registry_id) for one in claims] or [own], [own], self._give_up)
+
+    def _of_version(self, name: str, version: str) -> list[ModelVersion]:
+        """List what bears a version, the first one first; it is one unless two compete."""
+        found = list(self._versions(name, f'labels.flowyml-version="{label_value(version)}"'))
+        counted = self._looked_up(f"{name}@{version}") if version.isdecimal() else None
+        if counted and counted.version == version and counted not in found:
+            found.append(counted)
+        return sorted(found, key=_count)
+
+    def _name_version(self, resource: str, version: str) -> None:
+        """Give a version its alias back, which a later one had meanwhile."""
+        model = self.models.get_model(request={"name": resource})
+        alias = version_alias(version)
+        if "flowyml-version" in model.labels and alias not in model.version_aliases:
             self.models.merge_version_aliases(
-                request={"name": first.registry_id, "version_aliases": [alias]}
+                request={"name": resource, "version_aliases": [alias]}
             )
-            first = self._get(str(first.registry_id))
-        return unless_other(first, registration)
+
+    def _next(self, name: str) -> str:
+        """Return the number after all that are versions of a model already."""
+        versions = [one.version for one in self._versions(name)]
+        numbers = [int(one) for one in versions if one.isascii() and one.isdecimal()]
+        return str(max(numbers, default=0) + 1)
 
     def _give_up(self, resource: str) -> None:
         from google.api_core.exceptions import NotFound
@@ -110,8 +143,8 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
             return self._settled(registration, context, str(by_key.registry_id))
         if registration.version is None:
             return None
-        same = self.get_model(registration.name, registration.version)
-        return same and unless_other(same, registration)
+        same = self._of_version(self._name(registration.name), registration.version)
+        return unless_other(same[0], registration) if same else None
 
     def _upload(self, registration: Registration, context: DeliveryContext) -> Mapping[str, Any]:
         name = self._name(registration.name)
@@ -123,23 +156,16 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
             **identity,
             "model": {
                 "display_name": registration.name,
-                "artifact_uri": _folder(registration),
-                "container_spec": self._container(registration),
-                "predict_schemata": _schemata(registration),
-                "version_description": _description(registration),
+                "artifact_uri": folder(registration),
+                "container_spec": container_spec(registration, self.region),
+                "predict_schemata": predict_schemata(registration),
+                "version_description": description(registration),
                 "version_aliases": [version_alias(registration.version)]
                 if registration.version
                 else [],
-                "labels": _labels(registration, context),
+                "labels": labels_of(registration, context),
             },
         }
-
-    def _container(self, registration: Registration) -> Mapping[str, Any]:
-        chosen = {"image_uri": serving_image(registration, self.region)}
-        for field in ("command", "args", "predict_route", "health_route"):
-            if field in registration.serving_config:
-                chosen[field] = registration.serving_config[field]
-        return chosen
 
     @hookimpl
     def get_model(self, name: str, version: str | None) -> ModelVersion | None:
@@ -147,13 +173,13 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
         resource = self._name(name)
         if version is None:
             return max(self._versions(resource), key=lambda found: found.created_at, default=None)
-        forms = [version_alias(version), *([version] if is_alias(version) else [])]
-        for form in forms:
-            if found := self._looked_up(f"{resource}@{form}"):
-                return found
-        # Vertex AI's own number counts only where the user gave that version no other name.
-        counted = self._looked_up(f"{resource}@{version}") if version.isdecimal() else None
-        return counted if counted and counted.version == version else None
+        own = self._looked_up(f"{resource}@{version_alias(version)}")
+        if own and own.version == version:
+            return own
+        # Somebody may have moved the alias of the user's version, and not its label.
+        if of_version := self._of_version(resource, version):
+            return of_version[0]
+        return self._looked_up(f"{resource}@{version}") if is_alias(version) else None
 
     @hookimpl
     def list_models(self, name: str | None) -> Sequence[ModelVersion]:
@@ -161,10 +187,12 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
         if name is not None:
             names = [self._name(name)]
         else:
-            managed = f'labels.managed-by="{MANAGED["managed-by"]}"'
-            request = {"parent": self.parent, "filter": managed}
+            # Not by label: a version that others uploaded may be the one that is listed.
+            found_names = self.models.list_models(request={"parent": self.parent})
             names = [
-                model.name.partition("@")[0] for model in self.models.list_models(request=request)
+                model.name.partition("@")[0]
+                for model in found_names
+                if model.name.rpartition("/")[2].startswith(MODEL_PREFIX)
             ]
         found = [version for one in names for version in self._versions(one)]
         return sorted(found, key=lambda version: version.created_at, reverse=True)
@@ -205,13 +233,23 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
         return f"{self.parent}/models/{resource_id(name)}"
 
     def _exists(self, resource: str) -> bool:
-        return self._looked_up(resource) is not None
+        from google.api_core.exceptions import NotFound
+
+        try:
+            self.models.get_model(request={"name": resource})
+        except NotFound:
+            return False
+        return True
 
     def _looked_up(self, resource: str) -> ModelVersion | None:
+        """Return a version that FlowyML registered; None where there is none, or another's."""
+        from google.api_core.exceptions import NotFound
+
         try:
-            return self._get(resource)
-        except NotFoundError:
+            model = self.models.get_model(request={"name": resource})
+        except NotFound:
             return None
+        return model_version(model) if is_ours(model) else None
 
     def _raw(self, name: str, version: str) -> Any:
         found = self.get_model(name, version)
@@ -234,38 +272,9 @@ class VertexModelRegistry(VertexComponent, ModelRegistry):
 
         try:
             pages = self.models.list_model_versions(request={"name": resource, "filter": clause})
-            yield from (model_version(model) for model in pages)
+            yield from (model_version(model) for model in pages if is_ours(model))
         except NotFound:
             return
-
-
-def model_version(model: Any) -> ModelVersion:
-    """Return the record of one version as Vertex AI describes it."""
-    labels = dict(model.labels)
-    facts = _facts(model.version_description)
-    own = [version_of(alias) for alias in model.version_aliases]
-    aliases = (alias for alias in model.version_aliases if version_of(alias) is None)
-    resource = model.name.partition("@")[0]
-    return ModelVersion(
-        name=model.display_name,
-        version=next((version for version in own if version), model.version_id),
-        uri=facts.get("uri") or model.artifact_uri,
-        digest=f"sha256:{digest_of(labels['flowyml-digest'])}"
-        if "flowyml-digest" in labels
-        else "",
-        registry=TYPE,
-        created_at=model.version_create_time or model.create_time,
-        registry_id=f"{resource}@{model.version_id}",
-        key=digest_of(labels["flowyml-key"]) if "flowyml-key" in labels else None,
-        framework=labels.get("flowyml-framework"),
-        run_id=facts.get("run_id"),
-        approval=labels.get("flowyml-approval", "none"),
-        aliases=tuple(alias for alias in aliases if alias != "default"),
-        metadata=facts.get("metadata", {}),
-        input_schema=facts.get("input_schema"),
-        output_schema=facts.get("output_schema"),
-        serving_config=facts.get("serving_config", {}),
-    )
 
 
 def _count(model: ModelVersion) -> int:
@@ -284,65 +293,3 @@ def _check_name(name: str) -> None:
             f"{LONGEST_NAME}; use a shorter one"
         )
         raise DeliveryError(message)
-
-
-def _folder(registration: Registration) -> str:
-    """Return the folder that holds the data files: below the artifact's own where they are new."""
-    stored = registration.stored
-    return "/".join(part for part in (stored.uri.rstrip("/"), stored.manifest.generation) if part)
-
-
-def _labels(registration: Registration, context: DeliveryContext) -> dict[str, str]:
-    labels = {
-        **MANAGED,
-        "flowyml-digest": digest_label(registration.stored.digest),
-        "flowyml-key": digest_label(context.key),
-        "flowyml-run": label_value(context.run.run_id),
-        "flowyml-pipeline": label_value(context.run.pipeline),
-        "flowyml-step": label_value(context.producer.step),
-    }
-    if registration.framework:
-        labels["flowyml-framework"] = label_value(registration.framework)
-    if registration.version:
-        labels["flowyml-version"] = label_value(registration.version, what="version")
-    return labels
-
-
-def _schemata(registration: Registration) -> dict[str, str]:
-    """Pass on schemas that are files in Cloud Storage, the only form that Vertex AI takes."""
-    schemas = {
-        "instance_schema_uri": registration.input_schema,
-        "prediction_schema_uri": registration.output_schema,
-    }
-    return {
-        name: schema
-        for name, schema in schemas.items()
-        if isinstance(schema, str) and schema.startswith("gs://")
-    }
-
-
-def _description(registration: Registration) -> str:
-    """Keep what has no field of its own as JSON; leave out the largest where it is too long."""
-    producer = registration.stored.manifest.producer
-    facts = {
-        "uri": registration.stored.uri,
-        "run_id": producer.run_id if producer else None,
-        "metadata": registration.metadata,
-        "serving_config": registration.serving_config,
-        "input_schema": registration.input_schema,
-        "output_schema": registration.output_schema,
-    }
-    text = json.dumps(facts, default=str)
-    while len(text) > LONGEST_DESCRIPTION:
-        largest = max(facts, key=lambda name: len(json.dumps(facts[name], default=str)))
-        facts.pop(largest)
-        text = json.dumps({**facts, "cut": f"{largest} is in artifact.json"}, default=str)
-    return text
-
-
-def _facts(description: str) -> dict[str, Any]:
-    try:
-        facts = json.loads(description or "{}")
-    except ValueError:
-        return {}
-    return facts if isinstance(facts, dict) else {}

@@ -35,6 +35,12 @@ class Uncounted(Sound):
         return super().register_model(attrs.evolve(registration, version=version), context)
 
 
+class Counting(Sound):
+    def register_model(self, registration, context):
+        version = registration.version or str(len(self.list_models(registration.name)) + 1)
+        return super().register_model(attrs.evolve(registration, version=version), context)
+
+
 class Quarrelsome(Sound):
     def register_model(self, registration, context):
         found = self.get_model(registration.name, registration.version)
@@ -116,6 +122,7 @@ BROKEN = {
     "test_a_version_keeps_all_that_the_model_said": Forgetful,
     "test_the_same_delivery_registers_once": Repeating,
     "test_the_registry_counts_where_the_user_does_not": Uncounted,
+    "test_a_count_is_no_version_of_a_user_s_own": Counting,
     "test_the_same_model_is_no_conflict": Quarrelsome,
     "test_another_model_under_the_same_version_is_refused": Careless,
     "test_a_model_is_found_by_version_and_as_the_newest": Oldest,
