@@ -304,3 +304,36 @@ def test_a_run_whose_inputs_were_collected_cannot_go_on(
 
     with MetadataStore.open(project.metadata_path) as metadata:
         assert [step.attempts for step in metadata.steps(failed.run_id)] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
+        (
+            TUNED.replace("fit", "fitted"),
+            r"'tuned' has no step 'fit' any more, .*; write @step\(name='fit'\) .*, or begin a new run",
+        ),
+        (
+            TUNED.replace("@step\n    def rows", "@step(outputs=['rows', 'seed'])\n    def rows")
+            .replace(") -> list[float]:\n        return [lr]", "):\n        return [lr], 1")
+            .replace("lr: float, layers", "seed: int, lr: float, layers"),
+            r"step 'fit' takes 'seed', which step 'rows' did not return when it ran; begin a new",
+        ),
+    ],
+    ids=["step", "output"],
+)
+def test_a_run_of_a_pipeline_that_is_another_by_now_cannot_go_on(
+    changed: str, said: str, write_file: WriteFile, project: Project
+) -> None:
+    """It would be said to be done without a step of its, or fail in the middle; nothing runs."""
+    write_file("flow.py", TUNED)
+    failed = find_pipeline("flow.py", project).run()
+    write_file("flow.py", changed)
+    sys.modules.pop("flow", None)
+
+    with pytest.raises(PipelineError, match=rf"cannot go on: .*{said}"):
+        resume(failed.run_id)
+
+    with MetadataStore.open(project.metadata_path) as metadata:
+        assert metadata.run(failed.run_id).status is RunStatus.FAILED
+        assert [step.attempts for step in metadata.steps(failed.run_id)] == [1, 1]

@@ -84,6 +84,7 @@ def _go_on(
         graph = pipeline.graph(context)
         check_parameters(pipeline, graph, given)
         _refuse_in_place_of_defaults(given, record, pipeline, graph)
+        _refuse_without_steps(record, pipeline, graph, unfinished)
         _refuse_without_inputs(record, pipeline, graph, finished, metadata)
     stack = stack.keeping(context.secrets)
     run = RunInfo(record.run_id, record.pipeline, record.stack, record.started_at)
@@ -147,6 +148,22 @@ def _anew(record: RunRecord, given: Mapping[str, Any]) -> str:
     return shlex.join(["flowyml", "run", record.reference or record.pipeline, *options])
 
 
+def _refuse_without_steps(
+    record: RunRecord, pipeline: Pipeline, graph: Graph, unfinished: Collection[str]
+) -> None:
+    """Refuse to leave out a step: the run would seem done, and what waits for its end never be.
+
+    Raises:
+        PipelineError: The pipeline has a step no more that has not run to its end.
+    """
+    if lost := [name for name in unfinished if name not in graph.nodes]:
+        why = (
+            f"the pipeline {record.pipeline!r} has no step {lost[0]!r} any more, which has not run "
+            f"to its end; write @step(name={lost[0]!r}) where it only has another name by now, or"
+        )
+        raise PipelineError(_cannot_go_on(record, pipeline, why))
+
+
 def _refuse_without_inputs(
     record: RunRecord,
     pipeline: Pipeline,
@@ -154,25 +171,31 @@ def _refuse_without_inputs(
     finished: Collection[str],
     metadata: MetadataStore,
 ) -> None:
-    """Refuse to go on where a step that has to run takes what was deleted to make room.
+    """Refuse to go on where a step that has to run takes what is not there, and will not be made.
 
     Raises:
-        PipelineError: An input was collected.
+        PipelineError: An input was collected, or is no output that its step had when it ran.
     """
     for node in (node for name, node in graph.nodes.items() if name not in finished):
         for name in (taken.name for taken in node.inputs if taken.kind == "output"):
             producer = graph.producers[name]
             if producer not in finished:
                 continue
-            for artifact in output_artifacts(record.run_id, producer, name, metadata).values():
+            taken = f"step {node.name!r} takes {name!r}, which"
+            stored = output_artifacts(record.run_id, producer, name, metadata)
+            if not stored:
+                why = f"{taken} step {producer!r} did not return when it ran;"
+                raise PipelineError(_cannot_go_on(record, pipeline, why))
+            for artifact in stored.values():
                 if artifact.collected_at is not None:
-                    message = (
-                        f"the run {record.run_id} cannot go on: step {node.name!r} takes {name!r}, "
-                        f"which `flowyml artifact gc` collected on "
-                        f"{artifact.collected_at:%Y-%m-%d %H:%M} UTC; begin a new run with "
-                        f"`{_anew(record, _given_to(pipeline, record))}`"
-                    )
-                    raise PipelineError(message)
+                    at = f"{artifact.collected_at:%Y-%m-%d %H:%M} UTC"
+                    why = f"{taken} `flowyml artifact gc` collected on {at};"
+                    raise PipelineError(_cannot_go_on(record, pipeline, why))
+
+
+def _cannot_go_on(record: RunRecord, pipeline: Pipeline, why: str) -> str:
+    anew = _anew(record, _given_to(pipeline, record))
+    return f"the run {record.run_id} cannot go on: {why} begin a new run with `{anew}`"
 
 
 def _as_left_out(parameters: Mapping[str, Any], record: RunRecord) -> Context:
