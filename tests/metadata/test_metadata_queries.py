@@ -47,7 +47,7 @@ QUERIES: dict[str, Callable[[MetadataStore], object]] = {
     "artifacts of a step, a name and a type": lambda store: store.artifacts(
         step="s1", name="all", type="Model", limit=20
     ),
-    "an artifact by digest": lambda store: store.artifact_by_digest(digest_of("common")),
+    "a reference that is a whole digest": lambda store: store.find_artifact(digest_of("common")),
     "a known digest": lambda store: store.knows_digest(digest_of("common")),
     "an unknown digest": lambda store: store.knows_digest(digest_of("nothing")),
     "a reference that is an id": lambda store: store.find_artifact("500"),

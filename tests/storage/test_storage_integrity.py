@@ -27,12 +27,10 @@ from tests.storage.storage_samples import (
 
 from flowyml.errors import DeliveryError, FlowyMLError, IntegrityError, NotFoundError
 from flowyml.records import StoredFile
-from flowyml.storage.files import StreamFilter
 from flowyml.storage.filesystems import FilesystemBucket
 from flowyml.storage.folders import ArtifactFolders
 from flowyml.storage.local_folders import LocalFolders
 from flowyml.storage.manifests import manifest_bytes, manifest_from_json, manifest_to_json
-from flowyml.storage.verification import faults
 
 MANIFEST = "run-1/model/artifact.json"
 
@@ -104,22 +102,6 @@ def test_a_truncated_file_is_found(
             _read(folders)
     door.write(name, content)
     assert _read(folders) == FILES
-
-
-def test_a_verification_names_every_fault(folders: ArtifactFolders, door: BackDoor) -> None:
-    """And none where there is none, whatever filters are around the files."""
-    shout = StreamFilter("shout", lambda stream: stream)
-    files = {"a": b"1", "b": b"2", "c": b"3" * 5_000_000, "d": b"4"}
-    stored = folders.store(a_request(files=files, filters=[shout]), key="k")
-    assert faults(folders.load(stored.uri)) == ()
-
-    door.write("run-1/model/a", b"x")
-    door.write("run-1/model/c", b"x")
-    door.remove("run-1/model/d")
-    found = [str(fault) for fault in faults(folders.load(stored.uri))]
-    assert len(found) == 3
-    for name, fault in zip("acd", found, strict=True):
-        assert repr(name) in fault
 
 
 def test_two_files_cannot_be_swapped(folders: ArtifactFolders, door: BackDoor) -> None:

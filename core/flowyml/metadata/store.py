@@ -242,10 +242,6 @@ class MetadataStore:
         """Return artifacts, the newest first."""
         return self._artifacts.newest(run_id=run_id, step=step, name=name, type=type, limit=limit)
 
-    def artifact_by_digest(self, digest: str) -> ArtifactRecord | None:
-        """Return the newest artifact with this digest, if there is one."""
-        return self._artifacts.newest_where("digest = ?", (digest,))
-
     def address_of(self, digest: str, *, below: str) -> str | None:
         """Return the newest URI below a store's root that has this digest and was not collected."""
         return self._artifacts.address_of(digest, below)

@@ -67,11 +67,6 @@ class PathTemplate:
         """Return the template as it was written."""
         return self.text
 
-    @property
-    def placeholders(self) -> tuple[str, ...]:
-        """Names of the placeholders in it, in their order."""
-        return tuple(_PIECE.findall(self.text))
-
     def render(self, values: Mapping[str, str]) -> str:
         """Put values in for the placeholders; one without a value stays as it stands."""
         return _PIECE.sub(
