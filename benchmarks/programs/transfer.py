@@ -201,12 +201,12 @@ def medians(rounds):
 
 @contextmanager
 def counting(proxy, figures, prefix=""):
-    """Note the requests, and the bytes that go to the server, until the block ends."""
-    requests, sent = len(proxy.requests), proxy.sent
+    """Note the requests, and the bytes that go over the wire, until the block ends."""
+    requests, wire = len(proxy.requests), proxy.sent + proxy.received
     yield
     proxy.settle()
     figures[f"{prefix}requests"] = len(proxy.requests) - requests
-    figures[f"{prefix}sent"] = proxy.sent - sent
+    figures[f"{prefix}wire"] = proxy.sent + proxy.received - wire
 
 
 def count(place, value, report):

@@ -172,6 +172,7 @@ class Proxy:
         hits: How often each kind of fault happened.
         requests: Method and path of each request.
         sent: Bytes that went to the server.
+        received: Bytes of its answers that were let through.
     """
 
     server: str
@@ -179,6 +180,7 @@ class Proxy:
     hits: list[str] = field(factory=list)
     requests: list[str] = field(factory=list)
     sent: int = 0
+    received: int = 0
     _listener: socket.socket = field(init=False)
     _silent: list[socket.socket] = field(init=False, factory=list)
     _lock: threading.Condition = field(init=False, factory=threading.Condition)
@@ -285,7 +287,7 @@ class Proxy:
             spoilt: Place in the body whose byte is changed.
         """
         with client, self._connected() as server:
-            back = threading.Thread(target=_copy, args=(server, client), daemon=True)
+            back = threading.Thread(target=self._return, args=(server, client), daemon=True)
             back.start()
             passed, place = 0, spoilt + len(request.start) - len(request.body)
             piece = request.start
@@ -303,6 +305,15 @@ class Proxy:
             except OSError:
                 return
             back.join(60)
+
+    def _return(self, server: socket.socket, client: socket.socket) -> None:
+        """Let an answer through."""
+        with suppress(OSError):
+            while piece := server.recv(CHUNK):
+                client.sendall(piece)
+                with self._lock:
+                    self.received += len(piece)
+            client.shutdown(socket.SHUT_RDWR)
 
     def _send(self, server: socket.socket, piece: bytes) -> None:
         server.sendall(piece)
@@ -347,15 +358,6 @@ def _hand_over(client: socket.socket, answer: bytes, fault: Fault) -> None:
 
 def _flipped(content: bytes, place: int) -> bytes:
     return content[:place] + bytes([content[place] ^ 1]) + content[place + 1 :]
-
-
-def _copy(source: socket.socket, target: socket.socket) -> None:
-    try:
-        while piece := source.recv(CHUNK):
-            target.sendall(piece)
-        target.shutdown(socket.SHUT_RDWR)
-    except OSError:
-        return
 
 
 def _refuse(client: socket.socket, answer: bytes) -> None:
