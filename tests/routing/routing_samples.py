@@ -17,10 +17,10 @@ from flowyml.plugins import Component
 from flowyml.plugins.discovery import Provider
 from flowyml.plugins.roles import BUILTIN_ROLES, Role
 from flowyml.records import RunInfo, RunStatus
-from flowyml.routing.containers import take_apart
 from flowyml.routing.deliver import Courier, StepDelivery
 from flowyml.routing.retries import Retries
 from flowyml.routing.router import Router
+from flowyml.routing.splitting import take_apart
 from flowyml.stacks.hooks import Hooks
 from flowyml.stacks.rules import Rule
 from flowyml.stacks.seats import Member, seat_members

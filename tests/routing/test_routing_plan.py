@@ -18,8 +18,8 @@ from tests.servers.flaky import FlakyRegistry, FlakyStore
 from flowyml.artifacts import Dataset, Metrics, Model, Parameters
 from flowyml.errors import StepError
 from flowyml.metadata.store import MetadataStore
-from flowyml.routing.containers import take_apart
 from flowyml.routing.plan import DeclaredOutput, Plan, make_plan
+from flowyml.routing.splitting import take_apart
 from flowyml.stacks.rules import Route, Rule
 
 
@@ -165,8 +165,8 @@ def test_a_record_whose_elements_have_no_stable_names_is_an_error(shop: Workshop
 
     alone, inside_of_another = planned(shop, Local, dict[str, list[Local]]).errors
 
-    why = str(told.value).partition("which ")[2]
-    assert why.startswith("gives artifacts no stable names; use a list")
+    why = str(told.value).partition("cannot be taken apart: ")[2]
+    assert "gives artifacts no stable names; use a list" in why
     assert why in alone.message
     assert why in inside_of_another.message
 

@@ -14,7 +14,7 @@ from tests.routing.routing_samples import RUN, Workshop, a_run
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.plugins import BucketStore
 from flowyml.records import RunInfo, StoredFile
-from flowyml.routing.containers import take_apart
+from flowyml.routing.splitting import take_apart
 from flowyml.storage.buckets import Bucket
 from flowyml.storage.filesystems import FilesystemBucket
 

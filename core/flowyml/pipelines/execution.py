@@ -24,10 +24,11 @@ from flowyml.pipelines.inside import CURRENT, Deliveries
 from flowyml.pipelines.naming import Names
 from flowyml.pipelines.workplace import Supplies, Workplace
 from flowyml.records import StepOutcome, StepStatus, StepTask
-from flowyml.routing.containers import Leaf, join, take_apart
+from flowyml.routing.containers import Leaf, join
 from flowyml.routing.deliver import StepDelivery
 from flowyml.routing.deployments import is_measured
 from flowyml.routing.renaming import apart_from
+from flowyml.routing.splitting import take_apart
 from flowyml.stacks.secrecy import redact
 
 __all__ = ["execute"]

@@ -15,9 +15,10 @@ from flowyml.artifacts import Artifact, Metrics, Model, Parameters
 from flowyml.errors import DeliveryError, PipelineError, SerializationError, StepError
 from flowyml.pipelines.naming import Names
 from flowyml.pipelines.step import YIELDED
-from flowyml.routing.containers import Leaf, take_apart
+from flowyml.routing.containers import Leaf
 from flowyml.routing.curves import LOGGED
 from flowyml.routing.gathering import Gathering, Hooks, is_point
+from flowyml.routing.splitting import take_apart
 
 if TYPE_CHECKING:  # a plan imports this with a pipeline's file, and nothing that runs steps
     from flowyml.pipelines.workplace import Workplace

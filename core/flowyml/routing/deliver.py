@@ -112,7 +112,7 @@ class Courier:
 
         Args:
             step: Name of the step; the metadata store has it.
-            leaves: What it returned, taken apart by `containers.take_apart`.
+            leaves: What it returned, taken apart by `splitting.take_apart`.
             parents: Ids of the artifacts that it was made from.
 
         Raises:

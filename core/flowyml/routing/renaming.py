@@ -17,7 +17,7 @@ def apart_from(is_taken: Callable[[str], bool], leaves: Sequence[Leaf]) -> Seque
 
     Args:
         is_taken: Whether the step has delivered something else under a name.
-        leaves: What `containers.take_apart` returned.
+        leaves: What `splitting.take_apart` returned.
     """
     names = [leaf.output for leaf in leaves]
     changed: dict[str, str] = {}
