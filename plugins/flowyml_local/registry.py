@@ -59,7 +59,7 @@ class LocalModelRegistry(ModelRegistry):
             if existing is not None:
                 return existing
             model = self._version(versions, registration, context)
-            versions.add(model, _own_folders())
+            versions.add(model, self._own_folders())
         return model
 
     def _version(
@@ -123,10 +123,21 @@ class LocalModelRegistry(ModelRegistry):
         """Return the folders that the classes of a model could be imported from when it was made.
 
         A pipeline's file is imported from where it lies. Whoever loads its models later, from
-        another command, has to look there too.
+        another command, has to look there too; where the project was moved, at its new place first.
         """
         with self._table.reading() as versions:
-            return () if versions is None else versions.code(name, version)
+            ways = () if versions is None else versions.code(name, version)
+        return tuple(dict.fromkeys(map(os.path.abspath, (self.path / way for way in ways))))
+
+    def _own_folders(self) -> list[str]:
+        """Return where this process imports from besides its Python and what is installed in it.
+
+        Each folder is named as seen from the registry, which moves with its project, and as it is.
+        """
+        installed = (sys.prefix, sys.base_prefix, sys.exec_prefix)
+        folders = map(os.path.abspath, sys.path)
+        own = (folder for folder in folders if not folder.startswith(installed))
+        return [way for folder in own for way in (os.path.relpath(folder, self.path), folder)]
 
     def preflight(self) -> None:
         """Make sure that the file can be written."""
@@ -151,13 +162,6 @@ def _existing(versions: Versions, registration: Registration, key: str) -> Model
     if model is None and registration.version is not None:
         model = versions.exact(registration.name, registration.version)
     return model and unless_other(model, registration)
-
-
-def _own_folders() -> list[str]:
-    """Return where this process imports from besides its Python and what is installed in it."""
-    installed = (sys.prefix, sys.base_prefix, sys.exec_prefix)
-    folders = map(os.path.abspath, sys.path)
-    return [folder for folder in folders if not folder.startswith(installed)]
 
 
 def _known(versions: Versions, name: str, version: str) -> ModelVersion:

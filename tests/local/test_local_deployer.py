@@ -281,6 +281,27 @@ def test_the_registry_remembers_where_a_model_imports_its_code(
     assert deployer.predict(endpoint, [8]) == [4]
 
 
+def test_the_code_of_a_moved_project_is_that_of_its_new_place(
+    register: Register, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Then comes the place where it lay, where something else may lie by now."""
+    then, by_now = tmp_path / "then", tmp_path / "by now"
+    then.mkdir()
+    model = register(served_models.doubled)
+    stored = attrs.evolve(a_stored(), uri=model.uri)
+    with monkeypatch.context() as while_it_runs:
+        while_it_runs.syspath_prepend(then)
+        LocalModelRegistry(path=then / "registry").register_model(
+            attrs.evolve(a_registration(model.version), stored=stored), a_context()
+        )
+    then.rename(by_now)
+
+    moved = LocalModelRegistry(path=by_now / "registry")
+
+    found = moved.code_of(model.name, model.version)
+    assert found[:2] == (str(by_now), str(then))
+
+
 def test_what_cannot_predict_is_refused(
     deployer: LocalModelDeployer, register: Register, endpoint: str
 ) -> None:

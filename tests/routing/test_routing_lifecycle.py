@@ -202,6 +202,36 @@ def test_a_model_whose_bytes_were_altered_after_a_move_is_not_decided_about(
     assert _kinds(shop)[-1] == "rejected"
 
 
+@define(slots=False)
+class _Addresses(FlakyDeployer):
+    """Keeps where the models lie that it is to serve."""
+
+    told: list[str] = field(factory=list, init=False)
+
+    @hookimpl
+    def deploy_model(
+        self, model: ModelVersion, endpoint: str, context: DeliveryContext
+    ) -> Deployment:
+        self.told.append(model.uri)
+        return super().deploy_model(model, endpoint, context)
+
+
+@pytest.mark.parametrize("how", ["approve", "deploy"])
+def test_a_model_that_was_moved_is_served_from_where_it_lies(shop: Workshop, how: str) -> None:
+    """The registry has the address of then, whether a person or a run that waited deploys."""
+    if how == "deploy":
+        shop.rules = MANUAL
+    _train(shop)
+    _move_store(shop)
+    deployer = _Addresses(outbox=shop.folder / "deployer.jsonl")
+    shop.components["model_deployer"] = deployer
+
+    getattr(_lifecycle(shop), how)("fraud", "1")
+
+    (told,) = deployer.told
+    assert told.startswith((shop.folder / "moved").as_uri())
+
+
 @pytest.mark.parametrize("verdict", ["approve", "reject"])
 def test_a_model_that_no_store_of_the_stack_has_is_not_decided_about(
     shop: Workshop, verdict: str

@@ -31,6 +31,7 @@ from flowyml.routing.ledger import Ledger, Outcome, delivery_key, now
 from flowyml.routing.patience import Patience
 from flowyml.routing.retries import Retries
 from flowyml.routing.serving import serving
+from flowyml.routing.whereabouts import where_it_lies
 from flowyml.stacks.secrecy import component_secrets
 from flowyml.stacks.stack import Stack
 
@@ -130,7 +131,7 @@ class Acts:
             deployment = self.retries.call(
                 lambda: deploy(
                     self.stack,
-                    model,
+                    where_it_lies(self.stack, model, self.metadata),
                     component,
                     endpoint,
                     DeliveryContext(key, run, producer, next(attempts)),

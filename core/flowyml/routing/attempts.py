@@ -23,6 +23,7 @@ from flowyml.routing.deployments import (
 from flowyml.routing.ledger import Ledger, Outcome
 from flowyml.routing.parcels import Parcel
 from flowyml.routing.retries import Retries
+from flowyml.routing.whereabouts import where_it_lies
 from flowyml.stacks.stack import Stack
 
 __all__ = ["Attempts"]
@@ -131,8 +132,9 @@ class Attempts:
     def _deploy(
         self, parcel: Parcel, delivery: DeliveryRecord, context: DeliveryContext
     ) -> Outcome:
-        model = registered_model(self.stack, parcel)
-        endpoint = endpoint_of(delivery.payload or {}, model.name)
+        registered = registered_model(self.stack, parcel)
+        endpoint = endpoint_of(delivery.payload or {}, registered.name)
+        model = where_it_lies(self.stack, registered, self.ledger.metadata)
         served = deploy(self.stack, model, delivery.component, endpoint, context)
         return deployed(served, delivery.run_id, self.actor)
 

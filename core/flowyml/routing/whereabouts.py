@@ -10,13 +10,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+import attrs
 from attrs import frozen
 
 from flowyml.errors import IntegrityError, NotFoundError
 from flowyml.metadata.store import MetadataStore
+from flowyml.records import ModelVersion
 from flowyml.stacks.stack import Stack
 
-__all__ = ["Place", "find_place"]
+__all__ = ["Place", "find_place", "where_it_lies"]
 
 FILE: Final = "file://"
 
@@ -56,6 +58,12 @@ def find_place(stack: Stack, uri: str, digest: str | None, metadata: MetadataSto
         if found == digest or (found and metadata.replacement(uri, recorded=digest, found=found)):
             return place
     return None
+
+
+def where_it_lies(stack: Stack, model: ModelVersion, metadata: MetadataStore) -> ModelVersion:
+    """Return a registered model with its address of by now; as it is where no store has it."""
+    place = find_place(stack, model.uri, model.digest, metadata)
+    return attrs.evolve(model, uri=place.uri) if place else model
 
 
 def _same_paths(stack: Stack, uri: str) -> Iterator[Place]:
