@@ -1,10 +1,11 @@
-"""What somebody most likely meant by a name that does not exist."""
+"""What users write, for messages: an annotation, and what they most likely meant by a name."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import get_args
 
-__all__ = ["hint", "meant"]
+__all__ = ["hint", "meant", "spelled"]
 
 
 def meant(name: str, known: Iterable[str], closeness: float = 0.6, most: int = 1) -> str | None:
@@ -30,3 +31,10 @@ def hint(name: str, known: Iterable[str], most: int = 1) -> str:
     """Return that question as it goes on behind what is wrong; empty where none is close."""
     question = meant(name, known, most=most)
     return f"; {question}" if question else ""
+
+
+def spelled(annotation: object) -> str:
+    """Return an annotation as its user wrote it."""
+    if get_args(annotation):
+        return str(annotation).replace("typing.", "").replace("flowyml.artifacts.", "")
+    return getattr(annotation, "__name__", str(annotation))

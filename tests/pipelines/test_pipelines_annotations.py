@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal, NewType, Optional, Protocol, TypeVar
 import pytest
 
 from flowyml import Dataset, Metrics, Model, Route
-from flowyml.pipelines.annotations import artifact_types, can_accept, resolve_hints, spelled, yields
+from flowyml.pipelines.annotations import artifact_types, can_accept, resolve_hints, yields
+from flowyml.spelling import spelled
 
 
 class FraudModel(Model):
@@ -121,3 +122,18 @@ def test_names_that_a_function_closes_over_are_known() -> None:
 
     assert hints.parameters == {"model": Local, "other": Any}
     assert hints.returned is int
+
+
+@pytest.mark.parametrize(
+    ("annotation", "written"),
+    [
+        (Model, "Model"),
+        (list[Model], "list[Model]"),
+        (Optional[Model], "Optional[Model]"),  # noqa: UP045  # as above
+        (int | None, "int | None"),
+        (Any, "Any"),
+    ],
+)
+def test_a_message_has_an_annotation_as_it_was_written(annotation: object, written: str) -> None:
+    """Without the modules that its names come from."""
+    assert spelled(annotation) == written

@@ -31,7 +31,6 @@ __all__ = [
     "can_accept",
     "may_take",
     "resolve_hints",
-    "spelled",
     "yields",
 ]
 
@@ -172,13 +171,6 @@ def _elements_may_be_taken(wanted: object, value: object) -> bool:
             for part, item in zip(said, pair, strict=True)
         )
     return True
-
-
-def spelled(annotation: object) -> str:
-    """Return an annotation as its user would write it."""
-    if isinstance(annotation, type) and not get_args(annotation):
-        return annotation.__name__
-    return str(annotation).replace("typing.", "")
 
 
 def _one_by_one(function: Callable[..., Any]) -> dict[str, object]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from flowyml.artifacts import Parameters
 from flowyml.errors import PipelineError
-from flowyml.pipelines.annotations import may_take, spelled
+from flowyml.pipelines.annotations import may_take
 from flowyml.pipelines.context import Context, reveal
 from flowyml.pipelines.graph import Graph, Node
 from flowyml.pipelines.step import YIELDED
@@ -15,7 +15,7 @@ from flowyml.records import CONTEXT
 from flowyml.routing.containers import child_name
 from flowyml.routing.plan import DeclaredOutput, Plan, make_plan
 from flowyml.routing.router import Router
-from flowyml.spelling import hint
+from flowyml.spelling import hint, spelled
 from flowyml.stacks.active import current_stack
 from flowyml.stacks.stack import Stack
 

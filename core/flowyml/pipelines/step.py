@@ -11,8 +11,9 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from attrs import define, frozen
 
 from flowyml.errors import PipelineError
-from flowyml.pipelines.annotations import Hints, resolve_hints, spelled, yields
+from flowyml.pipelines.annotations import Hints, resolve_hints, yields
 from flowyml.pipelines.retry import NEVER, Retry
+from flowyml.spelling import spelled
 
 __all__ = ["YIELDED", "Output", "Parameter", "Step", "step"]
 

@@ -8,11 +8,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import define, field
 
 from flowyml.errors import PipelineError
-from flowyml.pipelines.annotations import artifact_types, can_accept, spelled
+from flowyml.pipelines.annotations import artifact_types, can_accept
 from flowyml.pipelines.graph import AnyStep, Graph, Input, Node, in_order
 from flowyml.pipelines.step import Output, Parameter
 from flowyml.records import CONTEXT
-from flowyml.spelling import meant
+from flowyml.spelling import meant, spelled
 
 __all__ = ["wire"]
 

@@ -19,7 +19,6 @@ __all__ = [
     "field_annotations",
     "is_instance",
     "promises_artifacts",
-    "shown",
     "unwrap",
 ]
 
@@ -117,10 +116,3 @@ def field_annotations(cls: Any) -> Mapping[str, object]:
         return get_type_hints(cls, include_extras=True)
     except Exception:  # noqa: BLE001  # names that exist only for a type checker say nothing here
         return {}
-
-
-def shown(annotation: object) -> str:
-    """Return an annotation as the user wrote it."""
-    if get_args(annotation):
-        return str(annotation).replace("typing.", "").replace("flowyml.artifacts.", "")
-    return getattr(annotation, "__name__", str(annotation))

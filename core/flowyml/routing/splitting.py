@@ -20,7 +20,6 @@ from flowyml.routing.annotations import (
     element_annotation,
     is_instance,
     promises_artifacts,
-    shown,
     unwrap,
 )
 from flowyml.routing.containers import (
@@ -33,6 +32,7 @@ from flowyml.routing.containers import (
     nameless,
 )
 from flowyml.serialization.classes import place_of
+from flowyml.spelling import spelled
 from flowyml.stacks.rules import Route
 
 __all__ = ["split", "take_apart"]
@@ -141,7 +141,7 @@ class _Splitter:
         named = [part for part in artifacts if issubclass(part, (Metrics, Parameters))]
         if isinstance(value, Mapping) and len(named) == 1:
             return self._named_values(named[0], value, output)
-        promise = shown(annotation)
+        promise = spelled(annotation)
         message = (
             f"step {self.step!r} promises {promise} for output {output!r} but returned "
             f"{type(value).__name__}; return {promise}(...) or change the annotation"
