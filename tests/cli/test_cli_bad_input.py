@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -63,10 +64,9 @@ def test_a_file_that_is_no_pipeline(
         ("missing.py", ["no file", "missing.py"]),
         ("nubmers", ["'nubmers'", "did you mean 'numbers'?"]),
         ("pipeline.py:pipelin", ["did you mean 'pipeline'?"]),
-        ("pipeline.py:train", ["not a pipeline"]),
+        ("pipeline.py:train", ["'train' in pipeline.py is of the type Step, not a pipeline"]),
         ("no_module:pipeline", ["no module 'no_module'"]),
         (".", ["'.'"]),
-        ("", []),
     ],
 )
 def test_a_target_that_matches_nothing(
@@ -186,3 +186,49 @@ def test_an_artifact_folder_without_permission(flowyml: Ask, project: Path) -> N
 
     assert answer.code in {1, 2}
     assert str(folder) in answer.err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "run pipeline.py --stack=",
+        "plan pipeline.py --config=",
+        "run ''",
+        "run pipeline.py -p ''",
+        "resume ''",
+        "artifact list --run=",
+        "artifact get numbers --to=",
+        "model deploy m --version 1 --endpoint=",
+        "model list ''",
+        "stack validate ''",
+        "init ''",
+    ],
+)
+@pytest.mark.usefixtures("pipeline")
+def test_what_is_empty_is_not_taken_as_left_out(flowyml: Ask, project: Path, words: str) -> None:
+    """A script's variable that is not set: nothing goes to another stack, endpoint or folder."""
+    answer = flowyml(*shlex.split(words))
+
+    assert (answer.code, answer.out) == (2, "")
+    assert "it is empty; say what is meant, or leave it out" in answer.err
+    assert sorted(path.name for path in project.iterdir()) == ["pipeline.py"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "runs list -n {many}",
+        "artifact list --limit {many}",
+        "artifact lineage numbers -n {many}",
+        "artifact lineage numbers --depth {many}",
+        "artifact gc --dry-run --keep-runs {many}",
+    ],
+)
+@pytest.mark.usefixtures("pipeline")
+def test_more_than_can_be_counted_is_all(flowyml: Ask, words: str) -> None:
+    """Whatever the database can count to."""
+    assert flowyml("run", "pipeline.py").code == 0
+
+    answer = flowyml(*words.format(many=10**30).split())
+
+    assert (answer.code, answer.err) == (0, "")

@@ -86,6 +86,9 @@ def test_every_command_has_help(flowyml: Ask, words: str) -> None:
 
     assert answer.code == 0
     assert answer.out.startswith(f"Usage: {words} ")
+    asked = [item for item in COMMAND_TREE[words].params if isinstance(item, click.Argument)]
+    named = answer.out.partition("\n")[0].replace("[ARGS]...", "").split("[OPTIONS]")[1]
+    assert named.count("[") == sum(not item.required for item in asked)
     assert COMMAND_TREE[words].help
     options = [item for item in COMMAND_TREE[words].params if isinstance(item, click.Option)]
     assert all(option.help or option.name == "help" for option in options)

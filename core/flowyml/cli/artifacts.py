@@ -11,7 +11,7 @@ import click
 from flowyml.cli import columns
 from flowyml.cli.cells import Column, Object
 from flowyml.cli.collecting import gc
-from flowyml.cli.options import Output, configured, limited, output_format, stacked
+from flowyml.cli.options import Count, Output, configured, limited, output_format, stacked
 from flowyml.cli.program import Commands
 from flowyml.cli.project import has_history, history
 from flowyml.cli.screen import facts, line, listing, none_of, table
@@ -152,9 +152,7 @@ def show(*, ref: str, output: Output) -> None:
 
 @artifact.command()
 @click.argument("ref")
-@click.option(
-    "--depth", type=click.IntRange(min=1), help="How many generations to follow each way."
-)
+@click.option("--depth", type=Count(min=1), help="How many generations to follow each way.")
 @limited
 @output_format
 @stacked
@@ -173,19 +171,19 @@ def lineage(*, ref: str, depth: int | None, limit: int | None, output: Output) -
     "--to",
     "folder",
     metavar="DIR",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=click.Path(file_okay=False),
     help="Folder to copy the files into; by default one with the artifact's name, in here.",
 )
 @output_format
 @stacked
-def get(*, ref: str, folder: Path | None, output: Output) -> None:
+def get(*, ref: str, folder: str | None, output: Output) -> None:
     """Copy an artifact's files out of its store, each verified before it is written."""
     from flowyml.cli.copying import copy_files, open_source
 
     with history() as metadata:
         record = _find(metadata, ref)
         source = open_source(metadata, record)
-    target = folder or Path(_file_name(record))
+    target = Path(folder or _file_name(record))
     copied = copy_files(source, target, on_stderr=output == "json")
     if output == "json":
         listing(copied, FILES, output, empty="")

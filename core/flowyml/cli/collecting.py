@@ -13,7 +13,7 @@ from attrs import define
 
 from flowyml.cli import columns
 from flowyml.cli.cells import Object
-from flowyml.cli.options import Output, ProjectCommand, output_format, stacked
+from flowyml.cli.options import Count, Output, ProjectCommand, output_format, stacked
 from flowyml.cli.project import has_history, history, history_to_change
 from flowyml.cli.screen import line, listing
 
@@ -38,7 +38,7 @@ UNITS: Final = {"d": timedelta(days=1), "h": timedelta(hours=1), "m": timedelta(
 @click.option("--dry-run", is_flag=True, help="Only say what would be deleted.")
 @click.option(
     "--keep-runs",
-    type=click.IntRange(min=0),
+    type=Count(min=0),
     default=10,
     show_default=True,
     help="The newest runs of each pipeline keep their artifacts.",

@@ -9,6 +9,7 @@ from typing import Final
 
 import click
 
+from flowyml.cli.options import ProjectCommand
 from flowyml.cli.screen import line
 from flowyml.errors import ConfigurationError
 
@@ -111,26 +112,25 @@ if __name__ == "__main__":
 '''
 
 
-@click.command()
-@click.argument(
-    "folder", default=".", type=click.Path(file_okay=False, path_type=Path), required=False
-)
-def init(*, folder: Path) -> None:
+@click.command(cls=ProjectCommand)
+@click.argument("folder", default=".", type=click.Path(file_okay=False), required=False)
+def init(*, folder: str) -> None:
     """Write flowyml.yaml and pipeline.py into FOLDER, by default this one.
 
     Nothing that is there already is overwritten.
     """
-    files = {folder / "flowyml.yaml": CONFIG, folder / "pipeline.py": PIPELINE}
+    place = Path(folder)
+    files = {place / "flowyml.yaml": CONFIG, place / "pipeline.py": PIPELINE}
     taken = [str(path) for path in files if path.exists()]
     if taken:
         message = f"there is a {' and a '.join(taken)} already; nothing was written"
         raise ConfigurationError(message)
     try:
-        _write_all(files, folder)
+        _write_all(files, place)
     except OSError as cause:
         message = f"the files cannot be written into {folder}: {cause}; none was left there"
         raise ConfigurationError(message) from cause
-    line(f"`flowyml run pipeline.py` in {folder.resolve()} runs it.")
+    line(f"`flowyml run pipeline.py` in {place.resolve()} runs it.")
 
 
 def _write_all(files: Mapping[Path, str], folder: Path) -> None:

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from flowyml.cli.answer import kept_apart
 
 __all__ = [
+    "Count",
     "Output",
     "ProjectCommand",
     "configured",
@@ -26,11 +28,37 @@ F = TypeVar("F", bound=Callable[..., Any])
 Output = Literal["table", "json"]
 
 
+class Count(click.IntRange):
+    """How many; one that is larger than whatever can be counted means all there are."""
+
+    name = "number"
+    most: Final = 2**31 - 1
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Read it."""
+        return min(int(super().convert(value, param, ctx)), self.most)
+
+
 class ProjectCommand(click.Command):
     """A command that runs in the project of ``--config`` and on the stack of ``--stack``.
 
     With ``-o json`` the standard output is kept for its answer.
     """
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Read the command line, and refuse what is empty.
+
+        A script writes ``--stack "$STACK"``; where that is not set, the active stack is not meant.
+        """
+        rest = super().parse_args(ctx, args)
+        for parameter in self.params:
+            name = str(parameter.name)
+            given = ctx.params.get(name)
+            is_empty = given == "" or (isinstance(given, tuple) and "" in given)
+            if is_empty and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+                message = "it is empty; say what is meant, or leave it out"
+                raise click.BadParameter(message, ctx=ctx, param=parameter)
+        return rest
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; it does not see the two options of the project."""
@@ -63,7 +91,7 @@ def limited(command: F) -> F:
     option = click.option(
         "-n",
         "--limit",
-        type=click.IntRange(min=0),
+        type=Count(min=0),
         default=50,
         show_default=True,
         callback=_none_for_all,

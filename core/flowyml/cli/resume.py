@@ -29,7 +29,7 @@ MOST: Final = 20
 
 
 @click.command(cls=ProjectCommand)
-@click.argument("run_id", metavar="RUN", required=False)
+@click.argument("run_id", metavar="[RUN]", required=False)
 @click.option(
     "--all", "everything", is_flag=True, help="Every run that is incomplete or was interrupted."
 )

@@ -137,7 +137,7 @@ def _attribute(loaded: Loaded, attribute: str, base: str) -> Pipeline:
         return found.found_at(f"{base}:{attribute}")
     known = _pipelines(loaded.module)
     if found is not None:
-        message = f"{attribute!r} in {base} is a {type(found).__name__}, not a pipeline"
+        message = f"{attribute!r} in {base} is of the type {type(found).__name__}, not a pipeline"
     elif loaded.stopped_at is not None:
         message = (
             f"{base} defines no {attribute!r} before it calls run(); put that call below "
