@@ -137,11 +137,14 @@ def test_people_are_shown_what_is_printed(command: Ask, site: str) -> None:
     assert answer.err == ""
 
 
-def test_an_answer_that_cannot_be_written_is_told_once(project: Path) -> None:
-    """Also where it had a descriptor of its own."""
+@pytest.mark.parametrize(
+    "words", ["plugin list -o json", "--version", "--help", "run --help", "stack schema"]
+)
+def test_an_answer_that_cannot_be_written_is_told_once(project: Path, words: str) -> None:
+    """Also where it had a descriptor of its own, and where it is help."""
     with Path("/dev/full").open("w") as full:
         ended = subprocess.run(
-            [sys.executable, "-c", START, "plugin", "list", "-o", "json"],
+            [sys.executable, "-c", START, *words.split()],
             stdout=full,
             stderr=subprocess.PIPE,
             cwd=project,
@@ -173,3 +176,33 @@ def test_a_stream_that_was_closed_is_written_to_by_nobody(
     assert bool(ended.stdout) is printed
     assert "Traceback" not in ended.stderr
     assert [run["status"] for run in json.loads(ended.stdout or '[{"status": "done"}]')] == ["done"]
+
+
+@pytest.mark.parametrize("words", ["--version", "--help"])
+def test_a_closed_output_is_no_traceback(project: Path, words: str) -> None:
+    """Nobody wants to read it."""
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&-', "sh", sys.executable, "-c", START, words],
+        stderr=subprocess.PIPE,
+        cwd=project,
+        env=dict(os.environ),
+        text=True,
+        check=False,
+    )
+
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
+@pytest.mark.parametrize("words", ["run --stak", "runs show nothing"])
+def test_an_error_that_cannot_be_written_keeps_its_exit_code(project: Path, words: str) -> None:
+    """A full disk under the standard error stream: the mistake is still one of usage."""
+    with Path("/dev/full").open("w") as full:
+        ended = subprocess.run(
+            [sys.executable, "-c", START, *words.split()],
+            stderr=full,
+            cwd=project,
+            env=dict(os.environ),
+            check=False,
+        )
+
+    assert ended.returncode == 2

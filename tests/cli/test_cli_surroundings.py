@@ -147,6 +147,14 @@ def test_what_changes_a_project_that_may_not_be_written_is_refused(read_only: Pa
         assert "metadata.db may not be written; change the permissions" in answer.stderr
 
 
+def test_a_new_package_that_cannot_be_written_is_told(read_only: Path) -> None:
+    """As for the files of `flowyml init`: no traceback."""
+    answer = _humbly("plugin new lab", read_only)
+
+    assert answer.returncode == 2
+    assert answer.stderr.startswith("Error: flowyml-lab cannot be written: ")
+
+
 def test_a_value_is_loaded_where_nothing_was_ever_run(read_only: Path, tmp_path: Path) -> None:
     """By its URI, in a folder that may not be written either; nothing needs to be made there."""
     (report,) = (read_only / ".flowyml" / "artifacts").glob("2*/report*")

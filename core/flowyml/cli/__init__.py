@@ -20,8 +20,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         arguments: What follows ``flowyml``; None for what this process was given.
     """
     given = sys.argv[1:] if arguments is None else list(arguments)
-    if given == ["--version"]:  # asked by scripts all the time: not worth an import of click
-        sys.stdout.write(f"flowyml {__version__}\n")
+    if given == ["--version"] and _told_version():
         return 0
     try:
         from flowyml.cli.program import run
@@ -30,3 +29,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # before there is anything to interrupt
         sys.stderr.write("Interrupted\n")
         return 130
+
+
+def _told_version() -> bool:
+    """Print the version, which scripts ask for all the time: it is not worth an import of click."""
+    try:
+        sys.stdout.write(f"flowyml {__version__}\n")
+        sys.stdout.flush()
+    except (AttributeError, OSError):  # it is closed, full, or nobody reads any more
+        return False
+    return True

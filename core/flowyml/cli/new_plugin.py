@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from collections.abc import Iterator
 from importlib.resources import files
 from importlib.resources.abc import Traversable
@@ -139,19 +140,27 @@ class NewPlugin:
         """Write the package below a folder; return its own.
 
         Raises:
-            ConfigurationError: There is such a folder, which is left as it is.
+            ConfigurationError: There is such a folder, which is left as it is, or none can be made.
         """
         folder = above / self.distribution
         if folder.exists():
             message = f"{folder} is there already; move it away, or choose another name"
             raise ConfigurationError(message)
+        try:
+            self._write_files(folder)
+        except OSError as cause:
+            shutil.rmtree(folder, ignore_errors=True)
+            message = f"{folder} cannot be written: {cause}; none of it was left there"
+            raise ConfigurationError(message) from cause
+        return folder
+
+    def _write_files(self, folder: Path) -> None:
         values = self._values()
         for name, template in self._templates():
             path = folder / name
             path.parent.mkdir(parents=True, exist_ok=True)
             text = Template(template.read_text(encoding="utf-8")).substitute(values)
             path.write_text(text, encoding="utf-8")
-        return folder
 
     def _templates(self) -> Iterator[tuple[str, Traversable]]:
         shared = files("flowyml.cli") / "plugin_template"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -14,7 +15,7 @@ import click
 
 from flowyml._version import __version__
 from flowyml.cli.options import ProjectCommand
-from flowyml.cli.screen import complain, silence
+from flowyml.cli.screen import complain, silence, unwritable
 from flowyml.errors import FlowyMLError
 from flowyml.pipelines.notices import plain_warnings
 from flowyml.spelling import meant
@@ -98,7 +99,8 @@ def run(arguments: Sequence[str]) -> int:
     except click.exceptions.Exit as end:
         code = end.exit_code
     except click.ClickException as error:
-        error.show()
+        with contextlib.suppress(OSError):  # there is nowhere else to say it
+            error.show()
         code = error.exit_code
     except FlowyMLError as error:
         complain(f"Error: {error}")
@@ -108,11 +110,17 @@ def run(arguments: Sequence[str]) -> int:
         complain(f"Error: {_who_quit(quit_)}")
         code = 1
     except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted", err=True)
+        complain("Interrupted")
         code = INTERRUPTED
     except BrokenPipeError:
         silence()
         code = 0
+    except OSError as cause:
+        if not _comes_of_printing(cause):
+            raise
+        complain(f"Error: {unwritable(cause)}")
+        code = 1
+        _drop_what_cannot_be_written()
     return int(code or 0)
 
 
@@ -126,6 +134,14 @@ def _who_quit(end: SystemExit) -> str:
         f"{place.filename}:{place.lineno}: {place.name} called sys.exit({given}), and the command "
         "did not come to its end; a plugin says with an Exception what it cannot do"
     )
+
+
+def _comes_of_printing(error: OSError) -> bool:
+    """Whether it is the standard output that failed, and not a file of a plugin's."""
+    import traceback
+
+    place = traceback.extract_tb(error.__traceback__)[-1].filename
+    return place in {__file__, click.utils.__file__}
 
 
 def _drop_what_cannot_be_written() -> None:

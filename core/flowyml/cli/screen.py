@@ -34,6 +34,8 @@ __all__ = [
     "silence",
     "table",
     "to_json",
+    "unwritable",
+    "write",
 ]
 
 BLOCK: Final = 1000
@@ -56,7 +58,7 @@ def listing(
     if output == "json":
         _print_json(first, blocks)
     elif not first:
-        _write(empty)
+        write(empty)
     elif len(first) < BLOCK:
         table(first, columns)
     else:
@@ -98,15 +100,15 @@ def facts(pairs: Iterable[tuple[str, str | None]]) -> None:
             _console().print(f"{name:{width}}", style="dim", end=GAP, highlight=False, markup=False)
             _print_styled(first)
         else:
-            _write(f"{name:{width}}{GAP}{first}".rstrip())
+            write(f"{name:{width}}{GAP}{first}".rstrip())
         for text in more:
-            _write(f"{'':{width}}{GAP}{text}")
+            write(f"{'':{width}}{GAP}{text}")
 
 
 def complain(text: str) -> None:
     """Print lines on the standard error stream."""
     safe = "\n".join(printable(each) for each in text.expandtabs().splitlines())
-    with contextlib.suppress(BrokenPipeError):
+    with contextlib.suppress(OSError):  # there is nowhere else to say it
         click.echo(safe, err=True)
 
 
@@ -115,7 +117,7 @@ def line(text: str = "", *, strong: bool = False) -> None:
     if strong and _is_terminal():
         _console().print(printable(text), style="bold", highlight=False, markup=False)
     else:
-        _write(printable(text))
+        write(printable(text))
 
 
 def to_json(objects: Sequence[Object]) -> str:
@@ -136,14 +138,19 @@ def silence() -> None:
     os.close(nothing)
 
 
-def _write(text: str, end: str = "\n") -> None:
+def write(text: str, end: str = "\n") -> None:
+    """Print a text of our own, as it is."""
     try:
         click.echo(text + end, nl=False, file=stream())
     except BrokenPipeError:
         silence()
     except OSError as cause:
-        message = f"the standard output cannot be written: {cause.strerror}"
-        raise FlowyMLError(message) from cause
+        raise unwritable(cause) from cause
+
+
+def unwritable(cause: OSError) -> FlowyMLError:
+    """Return the error for a standard output that takes nothing, such as a full disk."""
+    return FlowyMLError(f"the standard output cannot be written: {cause.strerror}")
 
 
 def _text(value: object) -> str:
@@ -159,12 +166,12 @@ def _blocks(objects: Iterable[Object]) -> Iterator[Sequence[Object]]:
 def _print_json(first: Sequence[Object], blocks: Iterable[Sequence[Object]]) -> None:
     """Print one list, piece by piece."""
     if not first:
-        _write("[]")
+        write("[]")
         return
-    _write(f"[\n{to_json(first)[2:-2]}", end="")
+    write(f"[\n{to_json(first)[2:-2]}", end="")
     for block in blocks:
-        _write(f",\n{to_json(block)[2:-2]}", end="")
-    _write("\n]")
+        write(f",\n{to_json(block)[2:-2]}", end="")
+    write("\n]")
 
 
 def _print_long_table(blocks: Iterable[Sequence[Object]], columns: Sequence[Column]) -> None:
@@ -185,7 +192,7 @@ def _print_aligned(rows: Sequence[Sequence[str]], least: Sequence[int]) -> list[
     columns = zip(least, zip(*rows, strict=True), strict=True)
     widths = [max(width, *map(len, cells)) for width, cells in columns]
     lines = (GAP.join(map(str.ljust, row, widths)).rstrip() for row in rows)
-    _write("\n".join(lines))
+    write("\n".join(lines))
     return widths
 
 

@@ -15,7 +15,7 @@ from flowyml.cli.answer import kept_apart
 from flowyml.cli.cells import Column
 from flowyml.cli.options import Output, configured, output_format, stacked
 from flowyml.cli.program import Commands
-from flowyml.cli.screen import complain, facts, line, listing, table
+from flowyml.cli.screen import complain, facts, line, listing, table, write
 
 if TYPE_CHECKING:
     from flowyml.plugins.components import Component
@@ -160,7 +160,7 @@ def schema() -> None:
 
     with kept_apart():
         written = json.dumps(json_schema(), indent=2)
-    click.echo(written)
+    write(written)
 
 
 @stack.command()
