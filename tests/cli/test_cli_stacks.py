@@ -86,6 +86,18 @@ def test_without_a_file_there_is_the_built_in_stack(flowyml: Ask) -> None:
     }
 
 
+def test_a_file_without_stacks_has_the_built_in_one(flowyml: Ask, project: Path) -> None:
+    """One that only gives pipelines names is as good as none; it is listed, checked and set."""
+    file = project / "flowyml.yaml"
+    file.write_text("pipelines: {fraud: pipeline.py}\n")
+
+    (listed,) = flowyml("stack", "list", "-o", "json").objects
+    assert (listed["name"], listed["active"]) == ("local", True)
+    assert flowyml("stack", "validate").out.split() == ["STACK", "STATUS", "local", "ok"]
+    assert "known stacks: local" in flowyml("stack", "set", "staging").err
+    assert flowyml("stack", "set", "local").code == 0
+
+
 @pytest.mark.usefixtures("file")
 def test_a_stack_is_shown(flowyml: Ask, project: Path) -> None:
     """The active one, or the one that is named: components, their configuration, the rules."""

@@ -75,6 +75,16 @@ def test_it_is_added_where_it_is_missing(project: Project, text: str, expected: 
     assert edited(project, text, "b") == expected
 
 
+@pytest.mark.parametrize("active", ["", ', "active_stack": "a"'])
+def test_json_stays_json(project: Project, active: str) -> None:
+    """It is YAML too, and what else reads it does not know names without quotes."""
+    text = f'{{"stacks": {{"a": {{}}, "größe": {{}}}}{active}}}\n'
+
+    changed = edited(project, text, "größe")
+
+    assert changed == '{"stacks": {"a": {}, "größe": {}}, "active_stack": "größe"}\n'
+
+
 def test_the_plugins_shape_has_one_stack(project: Project) -> None:
     """Its name is default."""
     assert edited(project, "plugins: {}\n", "default") == "plugins: {}\nactive_stack: default\n"

@@ -95,7 +95,7 @@ class Configuration:
             return self._glance.stack_names
         from flowyml.stacks.sections import stack_names  # noqa: PLC0415
 
-        return stack_names(self.document) if self.document else ()
+        return (stack_names(self.document) if self.document else ()) or (BUILTIN_STACK,)
 
     @property
     def active_stack(self) -> str | None:

@@ -53,23 +53,31 @@ def set_active_stack(project: Project, name: str) -> None:
 
 
 def _with_active(text: str, root: MappingNode, name: str) -> str:
-    written = name if _is_plain(name) else json.dumps(name)
+    written = name if _is_plain(name) else _quoted(name)
     entry = root.entry(KEY)
     if entry is not None:
         start, end = entry.value.span
         if start == end:  # nothing is written there yet
             start = end = text.index(":", entry.key.span[1]) + 1
             written = f" {written}"
+        elif text[start] == '"':  # the file may be JSON
+            written = _quoted(name)
         return f"{text[:start]}{written}{text[end:]}"
     if root.flow:
+        is_json = any(text[entry.key.span[0]] == '"' for entry in root)
+        pair = f'"{KEY}": {_quoted(name)}' if is_json else f"{KEY}: {written}"
         brace = root.span[1] - 1
         inside = text[:brace].rstrip()
         comma = "" if inside.endswith((",", "{")) else ","
-        return f"{inside}{comma} {KEY}: {written}{text[len(inside) :]}"
+        return f"{inside}{comma} {pair}{text[len(inside) :]}"
     end = root.span[1]
     newline = "\r\n" if "\r\n" in text else "\n"
     before = "" if text[:end].endswith("\n") else newline
     return f"{text[:end]}{before}{KEY}: {written}{newline}{text[end:]}"
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name, ensure_ascii=False)
 
 
 def _is_plain(name: str) -> bool:
