@@ -47,7 +47,8 @@ SHARE: Final = 10
 MOST: Final = 10_000
 """Numbers in one curve."""
 
-LOGGED: Final = frozenset({STORE, "log_metrics"})
+POINT_HOOKS: Final = frozenset({STORE, "log_metrics"})
+"""Hooks that know a curve; any other is given its points one by one."""
 
 PLAIN: Final = frozenset({bool, float, int, str, type(None)})
 
@@ -191,6 +192,6 @@ def is_point(leaf: Leaf, router: Router, hooks: Hooks) -> bool:
     if hooks is not None:
         return type(metrics.step) in {int, type(None)}
     planned = router.route(Metrics, leaf.route).deliveries
-    return type(metrics.step) is int and LOGGED.issuperset(
+    return type(metrics.step) is int and POINT_HOOKS.issuperset(
         each.hook for each in planned if each.action != "skip"
     )

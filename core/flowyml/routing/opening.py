@@ -20,7 +20,7 @@ from flowyml.stacks.rules import Route
 
 __all__ = ["Opening"]
 
-KEPT = frozenset({"log_metrics", "log_parameters"})
+LOGGING_HOOKS = frozenset({"log_metrics", "log_parameters"})
 """Hooks whose values are small enough for the ledger, so that they need not be stored first.
 
 What is logged by a call is stored all the same where no tracker takes it, or it would be gone.
@@ -76,7 +76,7 @@ class Opening:
         """
         cls = type(leaf.value)
         route = self.router.route(cls, leaf.route)
-        if hooks is not None and KEPT.issuperset(hooks):
+        if hooks is not None and LOGGING_HOOKS.issuperset(hooks):
             return attrs.evolve(route, path=DEFAULT_PATH)
         if hooks is None or "deploy_model" not in hooks or route.rule.deploy is not None:
             return route
@@ -98,7 +98,7 @@ def _wanted(
     """
     if hooks is None:
         return frozenset(planned.hook for planned in route.deliveries)
-    if KEPT.issuperset(hooks):
+    if LOGGING_HOOKS.issuperset(hooks):
         taken = any(each.hook in hooks and each.action != "skip" for each in route.deliveries)
         return frozenset(hooks) if taken or is_recorded else frozenset({STORE, *hooks})
     after: Mapping[str, tuple[str, ...]] = {
@@ -119,4 +119,4 @@ def _payload(
         return gate_payload(planned, route.rule)
     if planned.hook == STORE:
         return written_points(leaf.value)
-    return kept_values(leaf.value) if planned.hook in KEPT and not stored else None
+    return kept_values(leaf.value) if planned.hook in LOGGING_HOOKS and not stored else None

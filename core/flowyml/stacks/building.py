@@ -20,14 +20,14 @@ from flowyml.stacks.nodes import Entry, ListNode, MappingNode, Node, ScalarNode
 from flowyml.stacks.ruling import ROUTING, Ruling
 from flowyml.stacks.seats import Member, seat_members
 from flowyml.stacks.secrecy import component_secrets, redact, said
-from flowyml.stacks.stack import STORE, STORES, Stack
+from flowyml.stacks.stack import FIRST_STORE, FURTHER_STORES, Stack
 from flowyml.stacks.structuring import Structurer
 
 __all__ = ["build_stack"]
 
 EXTENSIONS: Final = "extensions"
 
-ALWAYS: Final = (STORE, "orchestrator")
+ALWAYS: Final = (FIRST_STORE, "orchestrator")
 """The roles that a stack fills with ``local`` where the file does not."""
 
 
@@ -119,19 +119,19 @@ class _Builder:
                 self._component(role, role, _local(self.node))
 
     def _further_stores(self) -> None:
-        node = self.node.get(STORES)
+        node = self.node.get(FURTHER_STORES)
         if node is None:
             return
         if not isinstance(node, MappingNode):
-            self.structurer.note(f"{STORES} is a mapping from names to stores", node)
+            self.structurer.note(f"{FURTHER_STORES} is a mapping from names to stores", node)
             return
-        taken = {"default", STORE, self.types.get(STORE)}
+        taken = {"default", FIRST_STORE, self.types.get(FIRST_STORE)}
         for entry in node:
             name = entry.key.text
-            if name in taken or name.startswith(f"{STORES}."):
+            if name in taken or name.startswith(f"{FURTHER_STORES}."):
                 message = f"the stack's artifact_store already answers to the name {name!r}"
                 self.structurer.note(message, entry.key, "give this store another name")
-            self._component(STORE, f"{STORES}.{name}", entry.value)
+            self._component(FIRST_STORE, f"{FURTHER_STORES}.{name}", entry.value)
 
     def _extensions(self) -> None:
         node = self.node.get(EXTENSIONS)

@@ -15,7 +15,13 @@ from typing import Final
 
 from attrs import define, field, frozen
 
-__all__ = ["Glance", "glance"]
+__all__ = ["PLUGINS_STACK", "SECTIONS", "Glance", "glance"]
+
+SECTIONS: Final = ("stacks", "plugins", "active_stack", "pipelines")
+"""The keys of the file's top level."""
+
+PLUGINS_STACK: Final = "default"
+"""Name of the stack that stands below ``plugins``."""
 
 _KEY = r"[A-Za-z_][A-Za-z0-9_.-]*"
 _PLAIN = r"[A-Za-z0-9_./](?:[A-Za-z0-9_./@+=-]|:(?=[A-Za-z0-9_./@+=-]))*"
@@ -35,7 +41,6 @@ _QUOTED: Final = re.compile(r"\"[^\"]*\"|'[^']*'")
 _NAME: Final = re.compile(_KEY)
 _DEEPEST: Final = 4
 _NO_TEXT: Final = frozenset({"null", "true", "false", "nan", "inf"})
-_SECTIONS: Final = frozenset({"stacks", "plugins", "active_stack", "pipelines"})
 _ODD: Final = re.compile("[^\\n -~\u00a1-\u1fff\u2010-\u2027\u2030-\ud7ff]")
 
 
@@ -100,10 +105,10 @@ class _Levels:
 def _named(levels: _Levels) -> Glance | None:
     """Return what the levels say, if the top of the file is as it should be."""
     root = levels.root
-    if not root.keys() <= _SECTIONS or ("stacks" in root) == ("plugins" in root):
+    if not root.keys() <= set(SECTIONS) or ("stacks" in root) == ("plugins" in root):
         return None
     inline = root.get("stacks") or root.get("plugins")
-    names: Iterable[str] = levels.stacks if "stacks" in root else ("default",)
+    names: Iterable[str] = levels.stacks if "stacks" in root else (PLUGINS_STACK,)
     active = root.get("active_stack")
     bodies = [value for value in levels.stacks.values() if value and not value.startswith("{")]
     nameless = "active_stack" in root and not (active and _NAME.fullmatch(active))

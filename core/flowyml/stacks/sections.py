@@ -10,17 +10,15 @@ import attrs
 
 from flowyml.errors import ConfigurationError, Location, Problem
 from flowyml.spelling import meant
+from flowyml.stacks.glance import PLUGINS_STACK, SECTIONS
 from flowyml.stacks.nodes import Entry, MappingNode, ScalarNode, plain_value
 
-__all__ = ["PLUGINS_STACK", "builtin_node", "stack_names", "stack_nodes"]
-
-PLUGINS_STACK: Final = "default"
+__all__ = ["builtin_node", "stack_names", "stack_nodes"]
 
 _NAME: Final = re.compile(r"\w[\w.-]*( [\w.-]+)*")
 _NAMES: Final = "begin with a letter, a digit or _; go on with these, -, . and single spaces"
 _NO_TEXT: Final = "to YAML this is no text; put it in quotes, or choose another name"
 
-_SECTIONS: Final = ("stacks", "plugins", "active_stack", "pipelines")
 _BUILTIN_ROLES: Final = ("artifact_store", "model_registry", "model_deployer", "orchestrator")
 
 
@@ -38,7 +36,7 @@ def stack_nodes(root: MappingNode, also: Iterable[Problem] = ()) -> Mapping[str,
     problems += [
         Problem(f"unknown key {key.text!r}", key.location, _meant(key.text))
         for key in (entry.key for entry in root)
-        if key.text not in _SECTIONS and not key.text.startswith("x-")
+        if key.text not in SECTIONS and not key.text.startswith("x-")
     ]
     stacks, plugins = root.entry("stacks"), root.entry("plugins")
     if stacks and plugins:
@@ -102,4 +100,4 @@ def _wrong_name(key: ScalarNode) -> str | None:
 
 
 def _meant(key: str) -> str:
-    return meant(key, _SECTIONS) or f"known keys: {', '.join(_SECTIONS)}"
+    return meant(key, SECTIONS) or f"known keys: {', '.join(SECTIONS)}"

@@ -14,10 +14,10 @@ from flowyml.spelling import hint
 from flowyml.stacks.hooks import Hooks
 from flowyml.stacks.rules import Rule
 
-__all__ = ["STORE", "STORES", "Stack", "store_names", "unknown_store"]
+__all__ = ["FIRST_STORE", "FURTHER_STORES", "Stack", "store_names", "unknown_store"]
 
-STORE: Final = "artifact_store"
-STORES: Final = "artifact_stores"
+FIRST_STORE: Final = "artifact_store"
+FURTHER_STORES: Final = "artifact_stores"
 
 
 @frozen(eq=False)
@@ -80,7 +80,7 @@ class Stack:
             ConfigurationError: The stack has no such store.
         """
         if name is None or name in self.stores:
-            return name or STORE
+            return name or FIRST_STORE
         found = store_names(self.types).get(name)
         if found is None:
             raise ConfigurationError(unknown_store(self.name, name, self.types))
@@ -89,7 +89,7 @@ class Stack:
     @property
     def stores(self) -> tuple[str, ...]:
         """The components that keep artifacts, the default one first."""
-        return (STORE, *self.of_role(STORES))
+        return (FIRST_STORE, *self.of_role(FURTHER_STORES))
 
     def store_uri(self, component: str) -> str:
         """Return the URI below which a store keeps everything."""
@@ -111,10 +111,10 @@ def store_names(types: Mapping[str, str]) -> Mapping[str, str]:
     Args:
         types: The types of a stack's components, by their names.
     """
-    further = [name for name in types if name.startswith(f"{STORES}.")]
-    named = {name.removeprefix(f"{STORES}."): name for name in further}
-    first = {types[STORE]: STORE} if STORE in types else {}
-    return {"default": STORE, **first, **named}
+    further = [name for name in types if name.startswith(f"{FURTHER_STORES}.")]
+    named = {name.removeprefix(f"{FURTHER_STORES}."): name for name in further}
+    first = {types[FIRST_STORE]: FIRST_STORE} if FIRST_STORE in types else {}
+    return {"default": FIRST_STORE, **first, **named}
 
 
 def unknown_store(stack: str, name: str, types: Mapping[str, str]) -> str:
