@@ -16,8 +16,8 @@ from tests.routing.routing_samples import Workshop
 
 from flowyml.artifacts import Artifact, Dataset, Metrics, Model, Parameters
 from flowyml.errors import NotFoundError, StepError
-from flowyml.routing.collect import Reader, output_artifacts
 from flowyml.routing.containers import join
+from flowyml.routing.reader import Reader, output_artifacts
 from flowyml.routing.splitting import split, take_apart
 from flowyml.stacks.rules import Route
 from flowyml.stacks.templates import safe_segment

@@ -18,9 +18,9 @@ from flowyml.errors import DeliveryError, NotFoundError
 from flowyml.metadata.store import MetadataStore
 from flowyml.plugins import ExperimentTracker, hookimpl
 from flowyml.records import DeliveryContext, DeliveryStatus, LoggedRun
-from flowyml.routing.collect import Reader
 from flowyml.routing.containers import Leaf
 from flowyml.routing.gathering import MOST, Earlier, Gathering, Hooks, is_point
+from flowyml.routing.reader import Reader
 from flowyml.routing.router import Router
 
 Seen = tuple[str, int | None, dict[str, Any], dict[str, Any], str, Any]

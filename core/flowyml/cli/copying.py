@@ -17,7 +17,7 @@ from flowyml.errors import (
 )
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.routing.collect import changed
+from flowyml.routing.reader import changed
 from flowyml.routing.whereabouts import find_place
 from flowyml.stacks.active import current_stack
 from flowyml.stacks.secrecy import said, without_logins

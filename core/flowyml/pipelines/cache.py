@@ -21,7 +21,7 @@ from flowyml.pipelines.failures import trimmed
 from flowyml.pipelines.graph import Node
 from flowyml.pipelines.sources import code_digest
 from flowyml.pipelines.workplace import Supplies, Workplace
-from flowyml.routing.collect import Reader
+from flowyml.routing.reader import Reader
 from flowyml.serialization import encode
 from flowyml.serialization.catalog import for_reading
 from flowyml.stacks.secrecy import redact

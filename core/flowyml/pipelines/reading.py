@@ -9,8 +9,8 @@ from flowyml.metadata.references import RUN, parted
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.result import RunResult, read_result
 from flowyml.pipelines.stored import Outputs
-from flowyml.routing.collect import Reader
 from flowyml.routing.deployments import named_model
+from flowyml.routing.reader import Reader
 from flowyml.stacks.active import current_project, current_stack
 from flowyml.stacks.stack import Stack
 

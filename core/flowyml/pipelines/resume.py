@@ -19,7 +19,7 @@ from flowyml.pipelines.planning import check_parameters
 from flowyml.pipelines.result import RunResult, read_result
 from flowyml.pipelines.run import Undertaking
 from flowyml.records import RunInfo, RunStatus, StepStatus
-from flowyml.routing.collect import output_artifacts
+from flowyml.routing.reader import output_artifacts
 from flowyml.routing.router import Router
 from flowyml.stacks.active import command_line, current_project, current_stack, from_here
 from flowyml.stacks.project import Project

@@ -10,8 +10,8 @@ from attrs import frozen
 from flowyml.errors import NotFoundError
 from flowyml.metadata.rows import ArtifactRecord
 from flowyml.metadata.store import MetadataStore
-from flowyml.routing.collect import Reader
 from flowyml.routing.curves import holders_of
+from flowyml.routing.reader import Reader
 from flowyml.stacks.project import Project
 from flowyml.stacks.stack import Stack
 

@@ -13,8 +13,8 @@ from flowyml.pipelines.context import Context
 from flowyml.pipelines.graph import Graph, Node
 from flowyml.pipelines.handover import Handover, Made
 from flowyml.records import RunInfo
-from flowyml.routing.collect import Reader, output_artifacts
 from flowyml.routing.deliver import Courier
+from flowyml.routing.reader import Reader, output_artifacts
 from flowyml.routing.router import STORE
 from flowyml.stacks.stack import Stack
 

@@ -10,9 +10,9 @@ from attrs import frozen
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import Producer, RunInfo, RunStatus, StepStatus
-from flowyml.routing.collect import Reader
 from flowyml.routing.parcels import Parcel, stored_artifact
 from flowyml.routing.patience import Patience
+from flowyml.routing.reader import Reader
 from flowyml.routing.router import STORE
 from flowyml.stacks.stack import Stack
 

@@ -21,11 +21,11 @@ from flowyml.records import (
     RunInfo,
     StoredArtifact,
 )
-from flowyml.routing.collect import Reader
 from flowyml.routing.containers import Leaf
 from flowyml.routing.curves import written_points
 from flowyml.routing.ledger import Outcome
 from flowyml.routing.parcels import Parcel
+from flowyml.routing.reader import Reader
 from flowyml.routing.router import TypeRoute
 from flowyml.serialization import pack
 from flowyml.serialization.catalog import by_format
