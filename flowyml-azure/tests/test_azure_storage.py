@@ -17,11 +17,12 @@ import pytest
 from azure.core.exceptions import DecodeError, DeserializationError
 from azure.storage.blob import ContainerClient
 from tests.servers.azurite import KEY, AzureBlobs, Azurite
-from tests.storage.storage_samples import contents, put
+from tests.storage.storage_samples import put
 
 from flowyml.errors import ConfigurationError, DeliveryError
 from flowyml.records import StoredFile
 from flowyml.storage.folders import ArtifactFolders
+from flowyml.testing.artifacts import contents
 from flowyml_azure import containers
 from flowyml_azure.storage import AzureArtifactStore
 

@@ -14,11 +14,12 @@ import pytest
 from tests.servers.gcs import GCSObjects, gcs_refusal, make_gcs_bucket
 from tests.servers.processes import ServerProcess
 from tests.servers.proxy import Fault, Proxy, refusal
-from tests.storage.storage_samples import FILES, contents, put
+from tests.storage.storage_samples import put
 
 from flowyml.errors import ConfigurationError, DeliveryError
 from flowyml.records import StoredFile
 from flowyml.storage.folders import ArtifactFolders
+from flowyml.testing.artifacts import FILES, contents
 from flowyml_gcp import buckets
 from flowyml_gcp.buckets import GCSBucket
 from flowyml_gcp.parts import Composition, cut

@@ -14,10 +14,11 @@ from typing import TypeVar
 import pytest
 from tests.servers.proxy import Fault, Proxy, refusal
 from tests.storage.bucket_backends import BucketBackend
-from tests.storage.storage_samples import contents, put
+from tests.storage.storage_samples import put
 
 from flowyml.errors import DeliveryError, IntegrityError
 from flowyml.plugins import BucketStore
+from flowyml.testing.artifacts import contents
 
 __all__ = ["BucketChecksums", "BucketFaults"]
 

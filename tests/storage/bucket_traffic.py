@@ -14,11 +14,11 @@ import attrs
 from tests.servers.proxy import Proxy
 from tests.storage.bucket_backends import BucketBackend
 from tests.storage.bucket_faults import BucketLine
-from tests.storage.storage_samples import a_request, contents
 
 from flowyml.plugins import BucketStore
 from flowyml.records import StoredFile
 from flowyml.storage.transfers import Transfer, moving
+from flowyml.testing.artifacts import a_request, contents
 
 __all__ = ["BucketTraffic"]
 

@@ -1,61 +1,18 @@
-"""Artifacts to store, and the back door by which an attacker gets at the files of a store."""
+"""What stores artifacts, and the back door by which an attacker gets at the files of a store."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-import attrs
 from attrs import frozen
 
-from flowyml.records import Manifest, Producer, StoredArtifact
+from flowyml.records import StoredArtifact
 from flowyml.storage.disks import DiskBucket
-from flowyml.storage.files import FileSink, FileSource, StoreRequest, StreamFilter
 from flowyml.storage.filesystems import FilesystemBucket
 from flowyml.storage.folders import ArtifactFolders
-
-FILES: Mapping[str, bytes] = {"model.pkl": b"weights" * 100, "part-0/data.bin": bytes(range(256))}
-
-DRAFT = Manifest(
-    type="Model",
-    python_type="sklearn.svm._classes:SVC",
-    artifact_class="flowyml.artifacts:Model",
-    serializer="pickle",
-    serializer_version=1,
-    files=(),
-    name="fraud",
-    version="1.0.0",
-    created_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC),
-    properties={"framework": "sklearn"},
-    metadata={"metrics": {"f1": 0.93}},
-    producer=Producer("training", "run-1", "train", "model"),
-)
-
-
-def writing(files: Mapping[str, bytes]) -> Callable[[FileSink], None]:
-    """Return what writes these files."""
-
-    def write(sink: FileSink) -> None:
-        for name, content in files.items():
-            with sink.open(name) as file:
-                file.write(content)
-
-    return write
-
-
-def a_request(
-    path: str = "run-1/model",
-    files: Mapping[str, bytes] = FILES,
-    *,
-    overwrite: bool = False,
-    filters: Sequence[StreamFilter] = (),
-    **changes: Any,
-) -> StoreRequest:
-    """Return a request to store files."""
-    manifest = attrs.evolve(DRAFT, **changes)
-    return StoreRequest(path, manifest, writing(files), overwrite, list(filters))
+from flowyml.testing.artifacts import FILES, a_request
 
 
 def put(
@@ -68,16 +25,6 @@ def put(
 ) -> StoredArtifact:
     """Store files."""
     return folders.store(a_request(path, files, overwrite=overwrite), key=key)
-
-
-def contents(source: FileSource) -> dict[str, bytes]:
-    """Read all files of an artifact, each in both ways."""
-    found = {}
-    for file in source.manifest.files:
-        with source.open(file.name) as opened:
-            found[file.name] = opened.read()
-        assert source.path(file.name).read_bytes() == found[file.name]
-    return found
 
 
 class BackDoor(Protocol):

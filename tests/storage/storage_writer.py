@@ -14,12 +14,13 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from tests.storage.storage_samples import DRAFT, FILES, put
+from tests.storage.storage_samples import put
 
 from flowyml.storage.disks import DiskBucket
 from flowyml.storage.files import FileSink, StoreRequest
 from flowyml.storage.folders import ArtifactFolders
 from flowyml.storage.local_folders import LocalFolders
+from flowyml.testing.artifacts import DRAFT, FILES
 
 NEW: Mapping[str, bytes] = {"model.pkl": b"new weights" * 100, "extra.json": b"{}"}
 

@@ -11,21 +11,14 @@ from pathlib import Path
 
 import attrs
 import pytest
-from tests.storage.storage_samples import (
-    DRAFT,
-    FILES,
-    BackDoor,
-    a_request,
-    contents,
-    put,
-    writing,
-)
+from tests.storage.storage_samples import BackDoor, put
 
 from flowyml.errors import DeliveryError, IntegrityError, NotFoundError, SerializationError
 from flowyml.records import StoredArtifact
 from flowyml.storage.buckets import Bucket
 from flowyml.storage.files import FileSink, StoreRequest
 from flowyml.storage.folders import ArtifactFolders
+from flowyml.testing.artifacts import DRAFT, FILES, a_request, contents, writing
 
 OTHER: Mapping[str, bytes] = {"model.pkl": b"other weights", "extra.json": b"{}"}
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import attrs
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
-from tests.storage.storage_samples import DRAFT, FILES, DiskDoor, a_request, contents, put
+from tests.storage.storage_samples import DiskDoor, put
 
 from flowyml.errors import DeliveryError, IntegrityError
 from flowyml.storage.disks import DiskBucket
@@ -24,6 +24,7 @@ from flowyml.storage.folders import ArtifactFolders
 from flowyml.storage.hashing import HashingWriter, hash_file
 from flowyml.storage.local_folders import LocalFolders
 from flowyml.storage.locks import locked
+from flowyml.testing.artifacts import DRAFT, FILES, a_request, contents
 
 HERE = Path(__file__).parents[2]
 
@@ -292,7 +293,7 @@ def test_memory_does_not_grow_with_the_artifact(tmp_path: Path) -> None:
 import resource
 from pathlib import Path
 import attrs
-from tests.storage.storage_samples import DRAFT
+from flowyml.testing.artifacts import DRAFT
 from flowyml.storage.disks import DiskBucket
 from flowyml.storage.files import StoreRequest
 from flowyml.storage.folders import ArtifactFolders

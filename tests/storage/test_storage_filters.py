@@ -11,13 +11,14 @@ from typing import BinaryIO, cast
 
 import attrs
 import pytest
-from tests.storage.storage_samples import FILES, BackDoor, a_request, contents
+from tests.storage.storage_samples import BackDoor
 
 from flowyml.errors import IntegrityError
 from flowyml.records import StoredArtifact
 from flowyml.storage.files import FileSink, StoreRequest, StreamFilter
 from flowyml.storage.filters import unfiltered
 from flowyml.storage.folders import ArtifactFolders
+from flowyml.testing.artifacts import FILES, a_request, contents
 
 
 class Shifted(io.RawIOBase):

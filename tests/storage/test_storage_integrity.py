@@ -14,16 +14,7 @@ import attrs
 import fsspec
 import pytest
 from attrs import define
-from tests.storage.storage_samples import (
-    DRAFT,
-    FILES,
-    BackDoor,
-    DiskDoor,
-    a_request,
-    contents,
-    door_of,
-    put,
-)
+from tests.storage.storage_samples import BackDoor, DiskDoor, door_of, put
 
 from flowyml.errors import DeliveryError, FlowyMLError, IntegrityError, NotFoundError
 from flowyml.records import StoredFile
@@ -31,6 +22,7 @@ from flowyml.storage.filesystems import FilesystemBucket
 from flowyml.storage.folders import ArtifactFolders
 from flowyml.storage.local_folders import LocalFolders
 from flowyml.storage.manifests import manifest_bytes, manifest_from_json, manifest_to_json
+from flowyml.testing.artifacts import DRAFT, FILES, a_request, contents
 
 MANIFEST = "run-1/model/artifact.json"
 

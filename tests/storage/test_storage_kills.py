@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from tests.storage.storage_samples import FILES, DiskDoor, contents, put
+from tests.storage.storage_samples import DiskDoor, put
 from tests.storage.storage_writer import FLAVOURS, NEW
 
 from flowyml.errors import NotFoundError
 from flowyml.storage.disks import DiskBucket
 from flowyml.storage.folders import ArtifactFolders
+from flowyml.testing.artifacts import FILES, contents
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked here")
 

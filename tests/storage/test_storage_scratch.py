@@ -100,7 +100,7 @@ from flowyml.storage.disks import DiskBucket
 from flowyml.storage.files import StoreRequest
 from flowyml.storage.filters import unfiltered
 from flowyml.storage.folders import ArtifactFolders
-from tests.storage.storage_samples import DRAFT, a_request
+from flowyml.testing.artifacts import DRAFT, a_request
 from tests.storage.test_storage_filters import GZIP, gunzip
 folders = ArtifactFolders(DiskBucket(Path(sys.argv[1]), False))
 def die():

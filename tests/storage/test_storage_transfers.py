@@ -6,12 +6,13 @@ import os
 
 import pytest
 from attrs import define, field
-from tests.storage.storage_samples import FILES, contents, put
+from tests.storage.storage_samples import put
 
 from flowyml.errors import DeliveryError
 from flowyml.storage.folders import ArtifactFolders
 from flowyml.storage.local_folders import LocalFolders
 from flowyml.storage.transfers import Transfer, moved, moving, watching_transfers
+from flowyml.testing.artifacts import FILES, contents
 
 LARGE = {"data.bin": os.urandom(5 * 2**20), **FILES}  # no file system compresses it
 SIZE = sum(map(len, LARGE.values()))
