@@ -311,7 +311,7 @@ def test_a_run_whose_inputs_were_collected_cannot_go_on(
     [
         (
             TUNED.replace("fit", "fitted"),
-            r"'tuned' has no step 'fit' any more, .*; write @step\(name='fit'\) .*, or begin a new run",
+            r"'tuned' has no step 'fit' any more, .*; write @step\(name='fit'\) .*, or begin a new",
         ),
         (
             TUNED.replace("@step\n    def rows", "@step(outputs=['rows', 'seed'])\n    def rows")
