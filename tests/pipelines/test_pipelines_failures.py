@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 import threading
 from typing import Any, ClassVar
@@ -19,6 +21,7 @@ from flowyml.pipelines.result import RunResult
 from flowyml.pipelines.resume import resume
 from flowyml.pipelines.step import Step
 from flowyml.records import RunStatus, StepStatus
+from flowyml.stacks.project import Project
 
 pytestmark = pytest.mark.usefixtures("project")
 
@@ -51,6 +54,36 @@ def test_a_failed_run_raises_nothing() -> None:
     with pytest.raises(StepError, match=r"^step 'broken' raised ZeroDivisionError") as raised:
         result.raise_for_status()
     assert isinstance(raised.value.__cause__, ZeroDivisionError)
+
+
+def test_a_text_that_is_not_valid_is_told_with_escapes() -> None:
+    """A file name may be of bytes that are no text, and errors quote it."""
+
+    @step
+    def work() -> int:
+        message = "bad rows in caf\udce9.csv"
+        raise ValueError(message)
+
+    assert str(run(work).error).startswith(
+        "step 'work' raised ValueError: bad rows in caf\\udce9.csv\n"
+    )
+
+
+def test_an_error_that_cannot_tell_itself_is_named() -> None:
+    """Its class is what there is to go by, and not that of what it raised instead."""
+
+    @step
+    def work() -> int:
+        raise DumbError
+
+    assert str(run(work).error).startswith("step 'work' raised DumbError: (its text cannot be made")
+
+
+class DumbError(Exception):
+    """Raises when it is asked what it says."""
+
+    def __str__(self) -> str:
+        raise RuntimeError
 
 
 def test_the_traceback_is_that_of_the_user() -> None:
@@ -427,3 +460,45 @@ def test_a_value_that_nothing_can_store_fails_its_step(
     assert again.success
     assert len(calls) == 2
     assert again.deliveries[0].error is None
+
+
+FORKING = """
+    import os
+    import sys
+
+    from flowyml import Pipeline, step
+
+    def forked(end):
+        def work():
+            child = os.fork()
+            if not child:
+                return end()
+            return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+        return work
+
+    returns = step(name="returns")(forked(lambda: 5))
+    exits = step(name="exits")(forked(lambda: sys.exit(7)))
+    raises = step(name="raises")(forked(lambda: 1 // 0))
+
+    pipeline = Pipeline("forking").add_step(returns).add_step(exits).add_step(raises)
+
+    if __name__ == "__main__":
+        result = pipeline.run()
+        print(result.status, *(result.outputs[name] for name in ("returns", "exits", "raises")))
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork on this system")
+def test_a_process_that_a_step_forks_ends_with_the_step(
+    write_file: WriteFile, project: Project
+) -> None:
+    """The run goes on in one process, and the other one does not wait for ever."""
+    write_file("flow.py", FORKING)
+
+    done = subprocess.run(
+        [sys.executable, "flow.py"], cwd=project.folder, capture_output=True, text=True, check=True
+    )
+
+    assert done.stdout.splitlines() == ["done 0 7 1"]
+    assert "ZeroDivisionError" in done.stderr

@@ -6,6 +6,7 @@ process makes itself a workplace from the task alone.
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
@@ -18,6 +19,7 @@ from flowyml.metadata.rows import FINISHED, ArtifactRecord
 from flowyml.pipelines.cache import recall, remember, wants_cache
 from flowyml.pipelines.calling import call
 from flowyml.pipelines.failures import StepTimeoutError, of_step, step_failure, trimmed
+from flowyml.pipelines.forks import leave
 from flowyml.pipelines.graph import Node
 from flowyml.pipelines.handover import Made
 from flowyml.pipelines.inside import CURRENT, Deliveries
@@ -200,11 +202,15 @@ def _called(node: Node, supplies: Supplies, workplace: Workplace) -> tuple[objec
     token = CURRENT.set(deliveries)
     try:
         returned = call(node.step, supplies.arguments, deliveries.on_yield)
+        if os.getpid() != deliveries.process:
+            leave()
         deliveries.finish()
         return returned, deliveries.names
     except (KeyboardInterrupt, StepTimeoutError):
         raise
     except BaseException as error:  # a step may even call sys.exit()
+        if os.getpid() != deliveries.process:
+            leave(error)
         raise step_failure(node.name, error) from error
     finally:
         CURRENT.reset(token)

@@ -7,6 +7,7 @@ from types import TracebackType
 
 from flowyml.errors import StepError
 from flowyml.pipelines.origins import is_ours
+from flowyml.stacks.secrecy import text_of
 
 __all__ = ["StepTimeoutError", "of_step", "step_failure", "trimmed", "users_part"]
 
@@ -18,7 +19,11 @@ class StepTimeoutError(StepError):
 
 
 def of_step(step: str, said: str) -> str:
-    """Put the name of a step before what is said of it, unless that names it already."""
+    """Put the name of a step before what is said of it, unless that names it already.
+
+    What UTF-8 cannot hold is escaped: a file name that is no valid text is in an error as it is.
+    """
+    said = said.encode(errors="backslashreplace").decode()
     return said if said.startswith(f"step {step!r}") else f"step {step!r}: {said}"
 
 
@@ -55,7 +60,7 @@ def _without_ours(
 
 def trimmed(error: BaseException) -> str:
     """Return the class of an error and the first line of what it says."""
-    said = str(error).strip().partition("\n")[0]
+    said = text_of(error).strip().partition("\n")[0]
     name = type(error).__name__
     return f"{name}: {said}" if said else name
 
