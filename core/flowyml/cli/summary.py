@@ -25,16 +25,6 @@ EXIT_CODES: Final = {
     RunStatus.RUNNING: 1,
 }
 
-WORDS: Final = {
-    "store_artifact": "stored",
-    "log_metrics": "logged",
-    "log_parameters": "logged",
-    "register_model": "registered",
-    "deploy_model": "deployed",
-    "artifact_stored": "linked",
-    "run_finished": "ended",
-}
-
 
 def summarize(result: RunResult, seconds: float | None) -> None:
     """Print the end of a run.
@@ -79,7 +69,7 @@ def _described(artifact: ArtifactRecord | None) -> str:
 
 def _told(deliveries: Iterable[DeliveryRecord]) -> Iterator[tuple[str, str]]:
     for delivery in deliveries:
-        word = WORDS.get(delivery.hook, delivery.hook)
+        word = delivery.deed
         if delivery.waits_for:
             yield "waiting", next_command(delivery) or delivery.reason or delivery.waits_for
         elif delivery.status is DeliveryStatus.DONE:

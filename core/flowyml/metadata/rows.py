@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any, Final
 
@@ -23,6 +24,18 @@ __all__ = [
 
 FINISHED: Final = frozenset({StepStatus.STORED, StepStatus.DONE})
 """How a step stands whose outputs are stored: it never runs again, whatever may be owed still."""
+
+
+DEEDS: Final[Mapping[str, str]] = {
+    "store_artifact": "stored",
+    "log_metrics": "logged",
+    "log_parameters": "logged",
+    "register_model": "registered",
+    "deploy_model": "deployed",
+    "artifact_stored": "linked",
+    "run_finished": "ended",
+}
+"""What is done when a hook was called, in a word; a third party's is told by its name."""
 
 
 @frozen
@@ -153,6 +166,11 @@ class DeliveryRecord:
         status = self.status
         owed = status is DeliveryStatus.PENDING or status is DeliveryStatus.FAILED
         return owed and not self.waits_for
+
+    @property
+    def deed(self) -> str:
+        """What is done with the artifact once this is: ``stored``, ``registered``."""
+        return DEEDS.get(self.hook, self.hook)
 
 
 @frozen

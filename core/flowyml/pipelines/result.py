@@ -16,16 +16,6 @@ from flowyml.stacks.stack import Stack
 
 __all__ = ["RunResult", "read_result"]
 
-SAID = {
-    "store_artifact": "stored",
-    "log_metrics": "logged",
-    "log_parameters": "logged",
-    "register_model": "registered",
-    "deploy_model": "deployed",
-    "artifact_stored": "linked",
-    "run_finished": "ended",
-}
-
 
 @frozen(eq=False, repr=False)
 class RunResult:
@@ -79,7 +69,7 @@ class RunResult:
         if error.__cause__ is None:
             return error
         # The cause brings its own traceback: the message need not repeat it.
-        short = StepError(str(error).partition("\n")[0], step=getattr(error, "step", ""))
+        short = StepError(_first_line(error), step=getattr(error, "step", ""))
         short.__cause__ = error.__cause__
         return short
 
@@ -99,7 +89,7 @@ class RunResult:
                 lines.append(f"    {output}")
                 lines += [f"      {_told(delivery)}" for delivery in deliveries]
         if self.error is not None:
-            lines.append(f"  {str(self.error).partition(chr(10))[0]}")
+            lines.append(f"  {_first_line(self.error)}")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
@@ -152,14 +142,14 @@ def read_result(
 
 def _ended(step: StepRecord) -> str:
     if step.status is StepStatus.FAILED and step.error:
-        return f"failed: {step.error.partition(chr(10))[0]}"
+        return f"failed: {_first_line(step.error)}"
     cached = f" (cached from {step.cached_from})" if step.cached_from else ""
     return f"{step.status}{cached}"
 
 
 def _told(delivery: DeliveryRecord) -> str:
     """Say in one line what became of a delivery."""
-    said = SAID.get(delivery.hook, delivery.hook)
+    said = delivery.deed
     if delivery.waits_for:
         return f"not {said} yet: {delivery.reason or f'waits for {delivery.waits_for}'}"
     if delivery.status is DeliveryStatus.DONE:
@@ -169,4 +159,8 @@ def _told(delivery: DeliveryRecord) -> str:
     why = delivery.error or delivery.reason or "not tried yet"
     # What is not stored cannot be paid: its step runs again.
     owed = "" if delivery.hook == "store_artifact" else "owed, "
-    return f"{owed}not {said} ({delivery.component}): {why.partition(chr(10))[0]}"
+    return f"{owed}not {said} ({delivery.component}): {_first_line(why)}"
+
+
+def _first_line(said: object) -> str:
+    return str(said).partition("\n")[0]
