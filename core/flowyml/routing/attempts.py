@@ -88,6 +88,17 @@ class Attempts:
             failed=attempt.failed,
         )
 
+    def failure(self, delivery: DeliveryRecord, error: Exception) -> DeliveryError:
+        """Return the error that ends a step over a delivery, for what its last attempt raised."""
+        times = f"{delivery.attempts} attempts" if delivery.attempts > 1 else "one attempt"
+        message = (
+            f"step {delivery.step!r}, output {delivery.output!r}: {delivery.hook} by "
+            f"{delivery.component} ({delivery.component_type}) failed after {times}: "
+            f"{delivery.error}"
+        )
+        passing = self.stack.hooks.is_transient(delivery.component, error)
+        return DeliveryError(message, transient=passing)
+
     def context(self, parcel: Parcel, delivery: DeliveryRecord) -> DeliveryContext:
         """Return what the component is told."""
         made_at = delivery.created_at

@@ -10,20 +10,18 @@ from __future__ import annotations
 import getpass
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from functools import partial
-from itertools import compress
-from operator import not_
 
 import attrs
 from attrs import define, field, frozen
 
-from flowyml.errors import DeliveryError, SerializationError
+from flowyml.errors import SerializationError
 from flowyml.metadata.rows import ArtifactRecord, DeliveryRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import DeliveryStatus, RunInfo, RunStatus, StepStatus
 from flowyml.routing.attempts import Attempts
 from flowyml.routing.containers import Leaf
 from flowyml.routing.debts import Debts
+from flowyml.routing.depot import Depot
 from flowyml.routing.gathering import Earlier
 from flowyml.routing.ledger import DeliveryObserver, Ledger, Outcome, delivery_key
 from flowyml.routing.opening import Opening
@@ -34,7 +32,6 @@ from flowyml.routing.router import STORE, Router
 from flowyml.routing.settling import Settling
 from flowyml.routing.storing import StoreCall, Storing, artifact_record
 from flowyml.routing.telling import Telling
-from flowyml.routing.together import do_together
 from flowyml.stacks.secrecy import component_secrets
 from flowyml.stacks.stack import Stack
 
@@ -91,10 +88,9 @@ class Courier:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     _ledger: Ledger = field(init=False)
     _opening: Opening = field(init=False)
-    _storing: Storing = field(init=False)
     _attempts: Attempts = field(init=False)
+    _depot: Depot = field(init=False)
     _telling: Telling = field(init=False)
-    _unstored: dict[str, StoreCall] = field(factory=dict, init=False)
     _patience: Patience = field(init=False)
 
     def __attrs_post_init__(self) -> None:
@@ -102,8 +98,8 @@ class Courier:
         self.secrets += component_secrets(self.stack.components.values())
         self._ledger = Ledger(self.metadata, self.observer, self.secrets)
         self._opening = Opening(self.run, self.router, self._ledger)
-        self._storing = Storing(self.run, self.stack, self.metadata)
         self._attempts = Attempts(self.stack, self.run, self._ledger, self.retries, self.actor)
+        self._depot = Depot(Storing(self.run, self.stack, self.metadata), self._attempts)
         self._patience = Patience(self._attempts)
         self._telling = Telling(self.stack, self.run, self.metadata, self._ledger, self._patience)
 
@@ -125,7 +121,7 @@ class Courier:
         fresh = self._write_down(parcels)
         if not fresh:
             self._drop_stale(step, parcels)
-        self._store_all(parcels, parents, counted=fresh)
+        self._depot.store(parcels, parents, counted=fresh)
         return self._deliver(parcels, self._note_stored(parcels, parents, step), step)
 
     def deliver_one(
@@ -154,7 +150,7 @@ class Courier:
         fresh = self._write_down([parcel])
         artifacts: list[ArtifactRecord] = []
         if any(delivery.is_debt for delivery in parcel.deliveries.values()):
-            self._store(self._call(parcel, parents), counted=fresh)
+            self._depot.store([parcel], parents, counted=fresh)
             artifacts = self._note_stored([parcel], parents, None)
         return self._deliver([parcel], artifacts, None)
 
@@ -169,7 +165,7 @@ class Courier:
         Nothing is raised: what fails again stays owed. Only one process at a time may do this for
         a run; whoever calls has its lease.
         """
-        unstored = list(self._unstored.values())
+        unstored = self._depot.unstored
         for call in unstored:
             self._store_again(call)
         tried = self._debts().pay()
@@ -219,59 +215,12 @@ class Courier:
         """
         returned = {key for parcel in parcels for key in parcel.deliveries}
         artifacts = self.metadata.artifacts(run_id=self.run.run_id, step=step)
-        there = {artifact.output for artifact in artifacts} | self._waiting(step)
+        there = {artifact.output for artifact in artifacts} | self._depot.lacks(step)
         outcome = Outcome(DeliveryStatus.SKIPPED, reason="the step ran again without returning it")
         for debt in self.metadata.debts(self.run.run_id):
             kept = debt.output in there or "kept" in (debt.payload or {})
             if debt.step == step and debt.key not in returned and not kept:
                 self._ledger.close(debt, outcome)
-
-    def _store_all(
-        self, parcels: Sequence[Parcel], parents: Sequence[int], *, counted: bool
-    ) -> None:
-        """Store the parcels of a step, those together that only wait for a network.
-
-        Raises:
-            DeliveryError: One of them failed and that ends the step: the first one in order.
-        """
-        calls = [self._call(parcel, parents) for parcel in parcels]
-        tasks = [partial(self._store, call, counted=counted) for call in calls]
-        far = [len(tasks) > 1 and self._is_far(parcel) for parcel in parcels]
-        do_together(tuple(compress(tasks, far)))
-        for task in compress(tasks, map(not_, far)):
-            task()
-
-    def _is_far(self, parcel: Parcel) -> bool:
-        """Whether storing a parcel is waiting for another machine."""
-        route = parcel.route
-        if route is None or parcel.storing() is None:
-            return False
-        return not self.stack.store_uri(route.store).startswith("file:")
-
-    def _call(self, parcel: Parcel, parents: Sequence[int]) -> StoreCall:
-        return StoreCall(self._storing, parcel, tuple(parents))
-
-    def _store(self, call: StoreCall, *, counted: bool) -> None:
-        """Store a parcel; a failure ends the step, or is left for the end of the run."""
-        parcel = call.parcel
-        delivery = parcel.storing()
-        if delivery is None:
-            return
-        try:
-            outcome = self._attempts.attempt(parcel, delivery, call, counted=counted)
-        except SerializationError as error:
-            # The value is at fault, not its store: waiting does not help, whatever a rule says.
-            begun = parcel.deliveries[delivery.key]
-            message = f"step {begun.step!r}, output {begun.output!r}: {begun.error}"
-            raise SerializationError(message) from error
-        except Exception as error:
-            if parcel.on_error[delivery.key] == "fail":
-                raise self._failed(parcel, delivery.key, error) from error
-            self._unstored[delivery.key] = call
-        else:
-            self._unstored.pop(delivery.key, None)
-            begun = parcel.deliveries[delivery.key]
-            parcel.deliveries[delivery.key] = self._ledger.closed(begun, outcome)
 
     def _note_stored(
         self, parcels: Sequence[Parcel], parents: Sequence[int], step: str | None
@@ -317,7 +266,7 @@ class Courier:
         if parcel.on_error[delivery.key] == "fail":
             error = self._attempts.deliver(parcel, delivery)
             if error is not None:
-                raise self._failed(parcel, delivery.key, error) from error
+                raise self._attempts.failure(parcel.deliveries[delivery.key], error) from error
         elif not self._patience.is_over(delivery.component):
             self._patience.deliver(parcel, delivery)
         elif delivery.is_debt:
@@ -325,36 +274,21 @@ class Courier:
 
     def _standing(self, parcels: Sequence[Parcel], step: str | None) -> StepStatus:
         """Return how a step stands that returned these; what it yielded may be missing as well."""
-        return StepStatus.PENDING if self._waiting(step) else _status(parcels)
-
-    def _waiting(self, step: str | None) -> set[str]:
-        """Return the outputs of a step that this process still has and could not store."""
-        producers = [call.parcel.producer for call in list(self._unstored.values())]
-        return {producer.output for producer in producers if producer.step == step}
+        return StepStatus.PENDING if self._depot.lacks(step) else _status(parcels)
 
     def _store_again(self, call: StoreCall) -> None:
+        """Try once more to store an output; where it was the last one, its step is stored."""
         with suppress(SerializationError):  # the ledger has it, and the step runs again
-            self._store(call, counted=False)
+            self._depot.try_again(call)
         self._note_stored([call.parcel], call.parents, None)
         step = call.parcel.producer.step
-        if not self._waiting(step) and self._is_pending(step):
+        if not self._depot.lacks(step) and self._is_pending(step):
             self.metadata.set_step_status(self.run.run_id, step, StepStatus.STORED)
 
     def _is_pending(self, step: str) -> bool:
         """Whether a step waits for nothing but its storing; one that failed has to run again."""
         steps = self.metadata.steps(self.run.run_id)
         return any(each.name == step and each.status is StepStatus.PENDING for each in steps)
-
-    def _failed(self, parcel: Parcel, key: str, error: Exception) -> DeliveryError:
-        delivery = parcel.deliveries[key]
-        times = f"{delivery.attempts} attempts" if delivery.attempts > 1 else "one attempt"
-        message = (
-            f"step {delivery.step!r}, output {delivery.output!r}: {delivery.hook} by "
-            f"{delivery.component} ({delivery.component_type}) failed after {times}: "
-            f"{delivery.error}"
-        )
-        passing = self.stack.hooks.is_transient(delivery.component, error)
-        return DeliveryError(message, transient=passing)
 
 
 def _status(parcels: Sequence[Parcel]) -> StepStatus:
