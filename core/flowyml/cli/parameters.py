@@ -3,29 +3,14 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import click
 
+from flowyml.stacks.nodes import plain_value
+
 __all__ = ["parse_parameters", "parse_value"]
-
-WORDS: Final = {
-    **dict.fromkeys(("null", "Null", "NULL", "~"), None),
-    **dict.fromkeys(("true", "True", "TRUE"), True),
-    **dict.fromkeys(("false", "False", "FALSE"), False),
-    **dict.fromkeys((".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF"), float("inf")),
-    **dict.fromkeys(("-.inf", "-.Inf", "-.INF"), float("-inf")),
-    **dict.fromkeys((".nan", ".NaN", ".NAN"), float("nan")),
-}
-
-INTEGER: Final = re.compile(r"[-+]?[0-9]+")
-BASED: Final = re.compile(r"0o[0-7]+|0x[0-9a-fA-F]+")
-FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
-
-LONGEST_NUMBER: Final = 4000
-"""Digits; Python refuses to read more than 4300."""
 
 
 def parse_parameters(given: Sequence[str]) -> dict[str, Any]:
@@ -59,16 +44,11 @@ def parse_value(text: str, key: str) -> Any:
         click.BadParameter: It begins as a list, a mapping or a quoted text and is none.
     """
     bare = text.strip()
-    if bare in WORDS:
-        return WORDS[bare]
-    if len(bare) < LONGEST_NUMBER:
-        if INTEGER.fullmatch(bare):
-            return int(bare)
-        if BASED.fullmatch(bare):
-            return int(bare, 0)
-        if FLOAT.fullmatch(bare):
-            return float(bare)
-    return _bracketed(bare, key) if bare[:1] in {"[", "{", '"', "'"} else text
+    if bare[:1] in {"[", "{", '"', "'"}:
+        return _bracketed(bare, key)
+    value = plain_value(bare)
+    is_text = not bare or isinstance(value, str)  # nothing behind the `=` is a text, too
+    return text if is_text else value
 
 
 def _bracketed(text: str, key: str) -> Any:
