@@ -5,11 +5,15 @@ A store is tested by a subclass that gives the fixture `backend`.
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from typing import TypeVar
+from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from tests.servers.proxy import Fault, Proxy, refusal
@@ -18,6 +22,7 @@ from tests.storage.storage_samples import put
 
 from flowyml.errors import DeliveryError, IntegrityError
 from flowyml.plugins import BucketStore
+from flowyml.records import StoredFile
 from flowyml.testing.artifacts import contents
 
 __all__ = ["BucketChecksums", "BucketFaults"]
@@ -31,6 +36,9 @@ FOREIGN = {
     "a table": refusal("200 OK", "{}", Content_Type="application/json"),
 }
 """What a proxy, a gateway or a login page answers in place of the server: it looks like success."""
+
+MANY = 6
+"""Parts of a file, or objects, that a call is about."""
 
 MOST_REQUESTS = 30
 """A store makes fewer requests, so that the next attempt finds nothing wrong any more."""
@@ -223,6 +231,42 @@ class BucketFaults(BucketLine):
         assert len(proxy.hits) < 3, "each part is refused once"
         assert list(store.list_artifacts("")) == []
 
+    @pytest.mark.parametrize("work", ["upload", "delete"])
+    def test_after_a_refusal_no_other_request_is_begun(
+        self,
+        work: str,
+        store: BucketStore,
+        proxy: Proxy,
+        backend: BucketBackend,
+        tmp_path: Path,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        """Of many parts, or objects: where nobody answers, each of them would wait for long."""
+        refused, over = _one_thread_is_told(monkeypatch)
+        (path := tmp_path / "large.bin").write_bytes(content := os.urandom(MANY * backend.part))
+        file = StoredFile(path.name, len(content), hashlib.sha256(content).hexdigest())
+        calls = {
+            "upload": lambda: store.objects.upload(path.name, path, file),
+            "delete": lambda: store.objects.delete([f"object-{number}" for number in range(MANY)]),
+        }
+
+        def wait_unless_first() -> None:
+            if refused.is_set():
+                over.wait(30)
+            refused.set()
+
+        hits: Mapping[str, list[dict[str, Any]]] = {
+            "upload": [{"least": backend.part // 2}],
+            "delete": [{"matching": b"DELETE /"}, {"matching": b"?delete"}],
+        }
+        proxy.faults = [
+            Fault("refuse", times=99, answer=backend.denied, then=wait_unless_first, **hit)
+            for hit in hits[work]
+        ]
+        with pytest.raises(DeliveryError), store.explained(work):
+            calls[work]()
+        assert 1 <= len(proxy.hits) <= 2
+
 
 class BucketChecksums(BucketLine):
     """The test of a server that compares checksums, as every vendor's own does."""
@@ -243,6 +287,34 @@ class BucketChecksums(BucketLine):
                 break
         assert proxy.hits
         assert contents(straight.load_artifact(uri)) == files
+
+
+def _one_thread_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+) -> tuple[threading.Event, threading.Event]:
+    """Let one thread do what several would.
+
+    Returns:
+        What the test sets at the first refusal, and what is set once that thread gets nothing more
+        to do after it.
+    """
+    refused, over = threading.Event(), threading.Event()
+    begin, end = ThreadPoolExecutor.__init__, ThreadPoolExecutor.shutdown
+
+    def begin_one(threads: ThreadPoolExecutor, _many: int | None = None, *rest: Any) -> None:
+        begin(threads, 1, *rest)
+
+    def shutdown(
+        threads: ThreadPoolExecutor, wait: bool = True, *, cancel_futures: bool = False
+    ) -> None:
+        end(threads, wait=False, cancel_futures=cancel_futures)
+        if refused.is_set():
+            over.set()
+        end(threads, wait=wait, cancel_futures=cancel_futures)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "__init__", begin_one)
+    monkeypatch.setattr(ThreadPoolExecutor, "shutdown", shutdown)
+    return refused, over
 
 
 def stores_one_artifact(

@@ -10,11 +10,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from attrs import define, field, frozen
 
@@ -25,6 +25,8 @@ from flowyml.storage.transfers import moved
 from flowyml_azure.faults import code_of
 
 __all__ = ["AzureContainer"]
+
+T = TypeVar("T")
 
 BLOCK_SIZE: Final = 8 * 2**20
 """What goes up in one request; a larger file goes up in blocks."""
@@ -168,11 +170,7 @@ class AzureContainer:
         blocks = _blocks(file)
         sent = self._sent(blob)
         missing = [block for block in blocks if sent.get(block.name) != block.size]
-        with ThreadPoolExecutor(TOGETHER) as threads:
-            sending = [threads.submit(_send, blob, path, block) for block in missing]
-            for block, done in zip(missing, sending, strict=True):
-                done.result()
-                moved(block.size)
+        _together(lambda block: _send(blob, path, block), missing, lambda block: moved(block.size))
         self._commit(name, blob, blocks, file)
 
     def _sent(self, blob: Any) -> dict[str, int]:
@@ -239,13 +237,29 @@ class AzureContainer:
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete blobs; a missing one is no error."""
-        with ThreadPoolExecutor(TOGETHER) as threads:
-            for done in [threads.submit(self._delete, name) for name in names]:
-                done.result()
+        _together(self._delete, names)
 
     def _delete(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError), _missing(name):
             self._blob(name).delete_blob()
+
+
+def _together(
+    call: Callable[[T], object], things: Sequence[T], told: Callable[[T], object] = lambda _: None
+) -> None:
+    """Make a call for each thing, some at a time, and tell of each that is done.
+
+    After one that fails no other is begun: where nobody answers, each of them would wait for long.
+    """
+    with ThreadPoolExecutor(TOGETHER) as threads:
+        calling = [threads.submit(call, thing) for thing in things]
+        try:
+            for thing, done in zip(things, calling, strict=True):
+                done.result()
+                told(thing)
+        except BaseException:
+            threads.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 def _send(blob: Any, path: Path, block: _Block) -> None:

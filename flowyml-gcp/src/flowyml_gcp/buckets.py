@@ -241,10 +241,15 @@ class GCSBucket:
             yield Listed(blob.name.removeprefix(root), int(blob.size or 0), blob.updated)
 
     def delete(self, names: Sequence[str]) -> None:
-        """Delete objects; a missing one is no error."""
+        """Delete objects; a missing one is no error, and after one that fails no other is begun."""
         with ThreadPoolExecutor(TOGETHER) as threads:
-            for done in [threads.submit(self._delete, name) for name in names]:
-                done.result()
+            deleting = [threads.submit(self._delete, name) for name in names]
+            try:
+                for done in deleting:
+                    done.result()
+            except BaseException:
+                threads.shutdown(wait=True, cancel_futures=True)
+                raise
 
     def _delete(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError), _missing(name):
