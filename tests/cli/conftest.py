@@ -105,7 +105,7 @@ def terminal(project: Path) -> Ask:
         process = subprocess.Popen(
             [sys.executable, "-c", START, *arguments],
             cwd=project,
-            env={**os.environ, "TERM": "xterm-256color", **environment},
+            env={**os.environ, "TERM": "xterm-256color", "CI": "", **environment},
             stdout=theirs,
             stderr=subprocess.PIPE,
             text=True,

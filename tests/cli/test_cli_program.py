@@ -151,6 +151,20 @@ def test_a_terminal_without_colour_is_respected(terminal: Ask) -> None:
     assert "\x1b" not in terminal("plugin", "list", TERM="dumb").out
 
 
+@pytest.mark.parametrize("columns", ["0", "1"])
+def test_a_terminal_that_tells_no_width_is_written_to(
+    terminal: Ask, project: Path, columns: str
+) -> None:
+    """``COLUMNS=0`` means that nobody knows; no name and no value is lost or broken."""
+    (project / "flowyml.yaml").write_text("stacks: {only: {}}\n")
+
+    shown = terminal("stack", "show", COLUMNS=columns, NO_COLOR="1").out
+
+    assert "only (active)" in shown
+    assert "config" in shown
+    assert "Components" in shown
+
+
 def test_a_reader_that_is_gone_is_no_error() -> None:
     """``flowyml --help | head -1`` ends quietly."""
     process = subprocess.Popen(

@@ -117,8 +117,10 @@ def test_a_run_has_bars_in_a_terminal_alone(command: Ask, terminal: Ask, project
     """Neither in a pipe, nor with JSON, nor where a server for tests lends a terminal."""
     (project / "flow.py").write_text(WATCHED)
 
-    assert "watched by LiveView" in terminal("run", "flow.py", CI="").out
-    assert "watched by NoneType" in terminal("run", "flow.py", CI="true").out
-    with_json = terminal("run", "flow.py", "-o", "json", CI="")
+    assert "watched by LiveView" in terminal("run", "flow.py").out
+    by_a_server = terminal("run", "flow.py", CI="true").out
+    assert "watched by NoneType" in by_a_server
+    assert "look: done after" in by_a_server  # a line for each step, as in a pipe
+    with_json = terminal("run", "flow.py", "-o", "json")
     assert "watched by NoneType" in with_json.out + with_json.err
     assert "watched by NoneType" in command("run", "flow.py", CI="").out

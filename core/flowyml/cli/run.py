@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import TYPE_CHECKING
@@ -48,7 +47,6 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
     from flowyml.cli.runs import list_whole_runs
     from flowyml.cli.screen import complain
     from flowyml.cli.summary import EXIT_CODES, summarize
-    from flowyml.cli.transfer import shows_bars
     from flowyml.cli.watch import LiveView, observer
     from flowyml.pipelines.watching import watching
     from flowyml.storage.transfers import watching_transfers
@@ -57,7 +55,7 @@ def watched(work: Callable[[], Sequence[RunResult]], output: Output) -> int:
         view = observer(on_stderr=output == "json")
         block.callback(view.close)
         block.enter_context(watching(view))
-        if isinstance(view, LiveView) and output == "table" and shows_bars(sys.stdout):
+        if isinstance(view, LiveView) and output == "table":
             block.enter_context(watching_transfers(view))
         try:
             results = work()

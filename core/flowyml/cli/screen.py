@@ -97,8 +97,8 @@ def facts(pairs: Iterable[tuple[str, str | None]]) -> None:
     for name, value in known:
         first, *more = [printable(text) for text in value.splitlines()] or [""]
         if _is_terminal():
-            _console().print(f"{name:{width}}", style="dim", end=GAP, highlight=False, markup=False)
-            _print_styled(first)
+            _print_styled(f"{name:{width}}{GAP}", "dim", end="")
+            _print_styled(first, style_of(first))
         else:
             write(f"{name:{width}}{GAP}{first}".rstrip())
         for text in more:
@@ -115,7 +115,7 @@ def complain(text: str) -> None:
 def line(text: str = "", *, strong: bool = False) -> None:
     """Print one line."""
     if strong and _is_terminal():
-        _console().print(printable(text), style="bold", highlight=False, markup=False)
+        _print_styled(printable(text), "bold")
     else:
         write(printable(text))
 
@@ -201,9 +201,11 @@ def _is_terminal() -> bool:
 
 
 def _console() -> Console:
+    from shutil import get_terminal_size
+
     from rich.console import Console
 
-    return Console()
+    return Console(width=get_terminal_size().columns)  # rich takes COLUMNS=0 at its word
 
 
 def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> None:
@@ -219,5 +221,6 @@ def _print_table(columns: Sequence[Column], rows: Sequence[Sequence[str]]) -> No
         facts((heading, cell) for heading, cell in pairs if cell != "-")
 
 
-def _print_styled(text: str) -> None:
-    _console().print(text, style=style_of(text), highlight=False, markup=False, soft_wrap=True)
+def _print_styled(text: str, style: str, end: str = "\n") -> None:
+    console = _console()
+    console.print(text, style=style, end=end, highlight=False, markup=False, soft_wrap=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from flowyml.storage.transfers import Transfer
 
-__all__ = ["PATIENCE", "bar_of", "shows_bars", "transfer"]
+__all__ = ["PATIENCE", "bar_of", "is_looked_at", "transfer"]
 
 PATIENCE: Final = 1.0
 """Seconds that a transfer may take before somebody wants to know how it goes."""
@@ -45,7 +45,7 @@ def transfer(
         What is to be told of every further number of bytes.
     """
     stream = sys.stderr if on_stderr else sys.stdout
-    if not shows_bars(stream):
+    if not is_looked_at(stream):
         yield lambda _: None
         return
     bar = _Bar(what, total, on_stderr)
@@ -64,7 +64,7 @@ def transfer(
         bar.close()
 
 
-def shows_bars(stream: TextIO) -> bool:
+def is_looked_at(stream: TextIO) -> bool:
     """Whether somebody looks at a stream: a terminal, unless a server for tests has made it one."""
     return stream.isatty() and os.environ.get("CI", "").lower() not in {"1", "true"}
 

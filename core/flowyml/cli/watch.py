@@ -13,7 +13,7 @@ from attrs import define, field
 
 from flowyml.cli.columns import human_duration
 from flowyml.cli.screen import complain, line
-from flowyml.cli.transfer import PATIENCE, bar_of
+from flowyml.cli.transfer import PATIENCE, bar_of, is_looked_at
 from flowyml.errors import FlowyMLError
 from flowyml.metadata.rows import DeliveryRecord
 from flowyml.pipelines.watching import RunObserver
@@ -87,7 +87,7 @@ def observer(*, on_stderr: bool) -> View:
         on_stderr: Whether the standard output is kept for JSON.
     """
     stream = sys.stderr if on_stderr else sys.stdout
-    if stream.isatty():
+    if is_looked_at(stream):
         return LiveView(on_stderr=on_stderr)
     return PlainLines(complain if on_stderr else line)
 
