@@ -23,11 +23,10 @@ from flowyml.records import (
     RunStatus,
 )
 from flowyml.routing.attempts import Attempts
-from flowyml.routing.calls import event
 from flowyml.routing.debts import Debts, finish_run
 from flowyml.routing.deployments import deploy, deployment_event, only_component
 from flowyml.routing.dispatch import rule_for
-from flowyml.routing.ledger import Ledger, Outcome, delivery_key, now
+from flowyml.routing.ledger import Ledger, Outcome, delivery_key, history_entry, now
 from flowyml.routing.patience import Patience
 from flowyml.routing.retries import Retries
 from flowyml.routing.serving import serving
@@ -155,7 +154,9 @@ class Acts:
             with self.working_at(endpoint):
                 with self.stack.hooks.in_words(f"end the endpoint {endpoint!r}", component):
                     self.stack.hooks.undeploy_model(component, endpoint)
-                entry = event("undeployed", (name, version, digest), self.actor, endpoint=endpoint)
+                entry = history_entry(
+                    "undeployed", (name, version, digest), self.actor, endpoint=endpoint
+                )
                 self.metadata.append_event(entry)
             yield endpoint
 

@@ -16,7 +16,7 @@ from attrs import frozen
 from flowyml.artifacts import Curve, Metrics, Parameters
 from flowyml.errors import DeliveryError, IntegrityError
 from flowyml.metadata.columns import from_micros
-from flowyml.metadata.rows import DeliveryRecord, ModelEvent
+from flowyml.metadata.rows import DeliveryRecord
 from flowyml.records import (
     DeliveryContext,
     DeliveryStatus,
@@ -27,12 +27,12 @@ from flowyml.records import (
     StoredArtifact,
 )
 from flowyml.routing.containers import child_name
-from flowyml.routing.ledger import Outcome, delivery_key, now
+from flowyml.routing.ledger import Outcome, delivery_key, history_entry
 from flowyml.routing.parcels import Parcel
 from flowyml.serialization import decode, encode
 from flowyml.stacks.stack import Stack
 
-__all__ = ["call_hook", "event", "kept_values"]
+__all__ = ["call_hook", "kept_values"]
 
 Named = TypeVar("Named", Metrics, Parameters)
 
@@ -87,31 +87,6 @@ def _(value: Mapping[str, Any]) -> dict[str, Any]:
         "metadata": encode(dict(getattr(value, "metadata", {}))),
     }
     return {"kept": kept}
-
-
-def event(
-    kind: str, about: tuple[str, str, str], actor: str, comment: str = "", **details: Any
-) -> ModelEvent:
-    """Return an entry for a model's history.
-
-    Args:
-        kind: What happened.
-        about: Name, version and digest of the model.
-        actor: Who did it.
-        comment: Why, in their words.
-        details: Further facts.
-    """
-    name, version, digest = about
-    return ModelEvent(
-        model=name,
-        version=version,
-        kind=kind,
-        digest=digest,
-        actor=actor,
-        comment=comment,
-        at=now(),
-        details=details,
-    )
 
 
 def _log_metrics(call: _Call) -> Outcome:
@@ -195,7 +170,7 @@ def _register_model(call: _Call) -> Outcome:
         "registry_id": model.registry_id,
     }
     producer = call.parcel.producer
-    entry = event(
+    entry = history_entry(
         "registered",
         (model.name, model.version, model.digest),
         call.actor,

@@ -23,7 +23,7 @@ from flowyml.routing.containers import Leaf
 from flowyml.routing.debts import Debts
 from flowyml.routing.depot import Depot
 from flowyml.routing.gathering import Earlier
-from flowyml.routing.ledger import DeliveryObserver, Ledger, Outcome, delivery_key
+from flowyml.routing.ledger import DeliveryObserver, Ledger, Outcome
 from flowyml.routing.opening import Opening
 from flowyml.routing.parcels import Parcel
 from flowyml.routing.patience import DOWN, Patience
@@ -35,7 +35,7 @@ from flowyml.routing.telling import Telling
 from flowyml.stacks.secrecy import component_secrets
 from flowyml.stacks.stack import Stack
 
-__all__ = ["Courier", "StepDelivery", "current_user", "delivery_key"]
+__all__ = ["Courier", "StepDelivery", "current_user"]
 
 
 def current_user() -> str:

@@ -8,9 +8,8 @@ from typing import Any
 from flowyml.errors import ConfigurationError, IntegrityError, NotFoundError
 from flowyml.metadata.rows import DeliveryRecord, ModelEvent
 from flowyml.records import DeliveryContext, DeliveryStatus, Deployment, ModelVersion
-from flowyml.routing.calls import event
 from flowyml.routing.gates import decide
-from flowyml.routing.ledger import Outcome
+from flowyml.routing.ledger import Outcome, history_entry
 from flowyml.routing.parcels import Parcel
 from flowyml.routing.router import PlannedDelivery
 from flowyml.serialization import decode
@@ -83,7 +82,7 @@ def hold(parcel: Parcel, delivery: DeliveryRecord, *, actor: str) -> Outcome | N
 
 def _request(bound: Mapping[str, Any], delivery: DeliveryRecord, actor: str) -> ModelEvent:
     """Return the entry that asks for a decision; it names the delivery that waits for it."""
-    return event(
+    return history_entry(
         "requested",
         (bound["model"], bound["version"], bound["digest"]),
         actor,
@@ -171,7 +170,7 @@ def deployment_event(
     kind: str, deployment: Deployment, actor: str, comment: str = "", **details: Any
 ) -> ModelEvent:
     """Return the entry for a model's history that tells of a deployment."""
-    return event(
+    return history_entry(
         kind,
         (deployment.model, deployment.version, deployment.digest),
         actor,

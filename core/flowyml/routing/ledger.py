@@ -17,7 +17,7 @@ from flowyml.records import DeliveryStatus, Producer
 from flowyml.routing.router import STORE, PlannedDelivery
 from flowyml.stacks.secrecy import redact, said
 
-__all__ = ["DeliveryObserver", "Ledger", "Outcome", "delivery_key", "now", "said"]
+__all__ = ["DeliveryObserver", "Ledger", "Outcome", "delivery_key", "history_entry", "now"]
 
 
 def now() -> datetime:
@@ -29,6 +29,31 @@ def delivery_key(run_id: str, step: str, output: str, hook: str, component: str)
     """Return the idempotency key of a delivery: the same for every attempt at it, and no other."""
     place = json.dumps([run_id, step, output, hook, component])
     return hashlib.sha256(place.encode()).hexdigest()
+
+
+def history_entry(
+    kind: str, about: tuple[str, str, str], actor: str, comment: str = "", **details: Any
+) -> ModelEvent:
+    """Return an entry for a model's history.
+
+    Args:
+        kind: What happened.
+        about: Name, version and digest of the model.
+        actor: Who did it.
+        comment: Why, in their words.
+        details: Further facts.
+    """
+    name, version, digest = about
+    return ModelEvent(
+        model=name,
+        version=version,
+        kind=kind,
+        digest=digest,
+        actor=actor,
+        comment=comment,
+        at=now(),
+        details=details,
+    )
 
 
 class DeliveryObserver(Protocol):

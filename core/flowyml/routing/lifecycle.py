@@ -17,9 +17,8 @@ from flowyml.metadata.rows import DeliveryRecord, ModelEvent
 from flowyml.metadata.store import MetadataStore
 from flowyml.records import DeliveryStatus, Deployment, ModelVersion
 from flowyml.routing.acts import Acts
-from flowyml.routing.calls import event
 from flowyml.routing.deployments import find_model, only_component, verify_stored
-from flowyml.routing.ledger import Outcome
+from flowyml.routing.ledger import Outcome, history_entry
 from flowyml.routing.retries import Retries
 from flowyml.routing.serving import served_before, serving
 from flowyml.routing.whereabouts import find_place
@@ -199,7 +198,7 @@ class ModelLifecycle:
     def _outcome(
         self, delivery: DeliveryRecord, model: ModelVersion, verdict: Verdict, comment: str
     ) -> Outcome:
-        entry = event(
+        entry = history_entry(
             verdict,
             (model.name, model.version, model.digest),
             self.actor,

@@ -25,7 +25,7 @@ from flowyml.routing.router import STORE, Router, TypeRoute
 from flowyml.serialization import check_class, serializer_name
 from flowyml.stacks.stack import Stack
 
-__all__ = ["DeclaredOutput", "Plan", "PlanProblem", "PlannedOutput", "make_plan"]
+__all__ = ["DeclaredOutput", "Plan", "PlannedOutput", "make_plan"]
 
 SHAPE_FORMAT = "json"
 """What is stored of a container is the names of its elements."""

@@ -22,11 +22,9 @@ from flowyml.records import Manifest
 from flowyml.storage.files import FileSource
 from flowyml.storage.hashing import PIECE
 from flowyml.storage.scratch import scratch_home
-from flowyml.storage.sources import by_name, find_file, refuse_encoded
+from flowyml.storage.sources import SMALL, by_name, find_file, refuse_encoded
 
 __all__ = ["EncodedSource", "unfiltered"]
-
-_SMALL = 4 * 2**20
 
 
 class EncodedSource(FileSource, Protocol):
@@ -98,10 +96,10 @@ class _Unfiltered:
     def encoded(self, name: str) -> BinaryIO:
         with self._source.encoded(name) as stored, self._decode(stored) as decoded:
             head = io.BytesIO()
-            while head.tell() <= _SMALL and (piece := decoded.read(PIECE)):
+            while head.tell() <= SMALL and (piece := decoded.read(PIECE)):
                 head.write(piece)
             head.seek(0)
-            return head if len(head.getbuffer()) <= _SMALL else _on_disk(head, decoded)
+            return head if len(head.getbuffer()) <= SMALL else _on_disk(head, decoded)
 
     def path(self, name: str) -> Path:
         find_file(by_name(self.manifest), name, self.uri)

@@ -25,11 +25,10 @@ from flowyml.storage.links import refuse_links
 from flowyml.storage.scratch import scratch_home
 from flowyml.storage.transfers import transfer
 
-__all__ = ["BucketSource", "DiskSource", "refuse_encoded"]
+__all__ = ["SMALL", "BucketSource", "DiskSource", "by_name", "find_file", "refuse_encoded"]
 
-_SMALL = 4 * 2**20
+SMALL = 4 * 2**20
 """Up to this size a file is read into memory, so that nothing can change it after it is checked."""
-
 
 BLOCK = 512
 """Bytes in what ``stat`` counts as a block."""
@@ -123,7 +122,7 @@ class DiskSource:
         file = find_file(self._files, name, self.uri)
         raw = self._raw(file)
         try:
-            if os.fstat(raw.fileno()).st_size == file.size <= _SMALL:
+            if os.fstat(raw.fileno()).st_size == file.size <= SMALL:
                 state = _state(raw)
                 content = raw.read(file.size + 1) or b""
                 _compare(file, len(content), hashlib.sha256(content).hexdigest(), self.uri)
@@ -205,7 +204,7 @@ class BucketSource:
     def encoded(self, name: str) -> BinaryIO:
         """Open a verified file as it lies in the store."""
         file = find_file(self._files, name, self.uri)
-        if file.size > _SMALL:
+        if file.size > SMALL:
             return _OwnedFile(self._fetch(file), self)
         with self._present(file):
             content = self.bucket.read(self.prefix + name, file.size).content
