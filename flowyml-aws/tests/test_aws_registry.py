@@ -18,6 +18,7 @@ from flowyml.errors import DeliveryError, IntegrityError, NotFoundError
 from flowyml.records import ModelVersion
 from flowyml_aws.bundles import bundle_uri
 from flowyml_aws.names import quote, resource_name, unique_name, unquote
+from flowyml_aws.packages import model_version
 from flowyml_aws.properties import LONGEST, MOST, read_properties, write_properties
 from flowyml_aws.registry import SageMakerModelRegistry
 from flowyml_aws.storage import S3ArtifactStore
@@ -83,6 +84,17 @@ class TestRegistering:
             "683313688378.dkr.ecr.us-east-1.amazonaws.com/sagemaker-scikit-learn:"
         )
         assert container["Environment"]["SAGEMAKER_PROGRAM"] == "inference.py"
+
+    def test_a_package_whose_metadata_somebody_took_away_is_named(
+        self, registry: SageMakerModelRegistry, store: S3ArtifactStore
+    ) -> None:
+        """With the properties that are gone, and what to do."""
+        registered = registry.register_model(a_registration(store), a_context())
+        described = registry.client.describe_model_package(ModelPackageName=registered.registry_id)
+        del described["CustomerMetadataProperties"]["flowyml.digest"]
+        said = r"^flowyml\.digest is gone from the metadata of arn:.*/1; put back"
+        with pytest.raises(DeliveryError, match=said):
+            model_version(described, {})
 
     def test_one_kind_of_content_is_one(
         self, registry: SageMakerModelRegistry, store: S3ArtifactStore

@@ -228,6 +228,13 @@ def test_a_server_without_conditions_is_enough(store: S3ArtifactStore) -> None:
     assert folders.load(found.uri).open("x").read() == b"2"
 
 
+@pytest.mark.parametrize("value", [0, -1, float("nan"), float("inf")])
+def test_a_timeout_that_is_none_is_refused(value: float) -> None:
+    """The client would say that a proxy answers in place of S3."""
+    with pytest.raises(ValueError, match=f"timeout is a number above 0, not {value}"):
+        S3ArtifactStore(BUCKET, timeout=value)
+
+
 def test_deleting_tells_what_it_may_not() -> None:
     """A refusal hidden in a batch's answer is raised as any other."""
 

@@ -174,6 +174,12 @@ def test_a_prefix_that_leads_elsewhere_is_refused() -> None:
         AzureArtifactStore("models", prefix="a/../b", account_name="a")
 
 
+def test_a_timeout_that_is_none_is_refused() -> None:
+    """The client would say that a proxy answers in place of Azure."""
+    with pytest.raises(ValueError, match="timeout is a number above 0, not 0"):
+        AzureArtifactStore("models", account_name="a", timeout=0)
+
+
 @pytest.mark.parametrize("error", [DecodeError("XML is invalid"), DeserializationError("no time")])
 def test_an_answer_that_the_client_cannot_read_may_pass(error: Exception) -> None:
     """It was damaged on its way, or is none of Azure's."""

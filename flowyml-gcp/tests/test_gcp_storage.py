@@ -163,6 +163,12 @@ def test_a_killed_upload_goes_on(
     assert door.read("big") == path.read_bytes()
 
 
+def test_a_timeout_that_is_none_is_refused() -> None:
+    """The client would say that a proxy answers in place of Cloud Storage."""
+    with pytest.raises(ValueError, match="timeout is a number above 0, not -1"):
+        GCSArtifactStore("models", timeout=-1)
+
+
 def test_one_of_many_writers_wins(store: GCSArtifactStore) -> None:
     """The server decides, so it holds for any number of machines."""
 

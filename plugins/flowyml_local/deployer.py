@@ -14,6 +14,7 @@ from attrs import define, field
 
 from flowyml.errors import DeliveryError, FlowyMLError, NotFoundError
 from flowyml.plugins import Component, ModelDeployer, hookimpl
+from flowyml.plugins.limits import positive
 from flowyml.records import Check, DeliveryContext, Deployment, ModelVersion
 from flowyml_local.client import address, ask, is_healthy
 from flowyml_local.endpoints import Endpoint, EndpointFiles
@@ -48,7 +49,7 @@ class LocalModelDeployer(ModelDeployer):
     path: Path = field(default=Path(".flowyml/endpoints"), converter=Path)
     host: str = "127.0.0.1"
     port: int | None = None
-    start_timeout: float = 60.0
+    start_timeout: float = field(default=60.0, validator=positive)
     _registry: LocalModelRegistry | None = field(default=None, init=False, repr=False, eq=False)
 
     def beside(self, others: Sequence[Component]) -> Self:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import threading
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -216,6 +217,18 @@ def test_a_job_that_takes_too_long_is_cancelled(task: StepTask) -> None:
     with pytest.raises(StepError, match="larger `deadline:`"):
         run(service, task)
     assert len(service.cancelled) == 1
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [("deadline", 0), ("deadline", math.inf), ("deadline", math.nan), ("max_jobs", 0)],
+)
+def test_numbers_with_which_no_job_would_come_to_an_end_are_refused(
+    field: str, value: float
+) -> None:
+    """Before anything waits for ever, or asks without a pause."""
+    with pytest.raises(ValueError, match=rf"^{field} is .*, not {value}"):
+        Service(**{field: value})  # type: ignore[arg-type]
 
 
 def test_closing_cancels_what_runs(task: StepTask) -> None:

@@ -18,6 +18,7 @@ from flowyml.plugins.components import Component, Orchestrator, StepExecutor
 from flowyml.plugins.discovery import installed
 from flowyml.plugins.errands import Errand
 from flowyml.plugins.jobs import Job, Jobs
+from flowyml.plugins.limits import at_least_one, positive
 from flowyml.plugins.markers import hookimpl
 from flowyml.records import RunInfo
 
@@ -50,9 +51,9 @@ class RemoteOrchestrator(Orchestrator):
     requirements: list[str] = field(factory=list, kw_only=True)
     environment: dict[str, str] = field(factory=dict, kw_only=True, repr=False)
     include: list[str] = field(factory=list, kw_only=True)
-    deadline: float = field(default=86400.0, kw_only=True)
-    poll_seconds: float = field(default=15.0, kw_only=True)
-    max_jobs: int = field(default=16, kw_only=True)
+    deadline: float = field(default=86400.0, kw_only=True, validator=positive)
+    poll_seconds: float = field(default=15.0, kw_only=True, validator=positive)
+    max_jobs: int = field(default=16, kw_only=True, validator=at_least_one)
     neighbours: tuple[Component, ...] = field(factory=tuple, init=False, repr=False, eq=False)
 
     # ─── what a subclass says ───────────────────────────────────────────────────────────────────

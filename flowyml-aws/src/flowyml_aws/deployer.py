@@ -12,6 +12,7 @@ from attrs import define, field
 
 from flowyml.errors import DeliveryError, NotFoundError
 from flowyml.plugins import ModelDeployer, hookimpl
+from flowyml.plugins.limits import at_least_one, positive
 from flowyml.records import Check, DeliveryContext, Deployment, ModelVersion
 from flowyml_aws.bundles import Bundle, make_bundle, verify_bundle
 from flowyml_aws.checks import looked_at
@@ -67,7 +68,7 @@ class SageMakerEndpoint(SageMakerComponent, ModelDeployer):
     role_arn: str
     runtime_endpoint_url: str | None = None
     instance_type: str = "ml.m5.large"
-    initial_instance_count: int = 1
+    initial_instance_count: int = field(default=1, validator=at_least_one)
     serverless: Serverless | None = None
     data_capture: DataCapture | None = None
     images: dict[str, str] = field(factory=dict)
@@ -76,8 +77,8 @@ class SageMakerEndpoint(SageMakerComponent, ModelDeployer):
     network_isolation: bool = False
     kms_key_id: str | None = None
     tags: dict[str, str] = field(factory=dict)
-    wait_minutes: float = 30
-    poll_seconds: float = 15
+    wait_minutes: float = field(default=30, validator=positive)
+    poll_seconds: float = field(default=15, validator=positive)
 
     @cached_property
     def runtime(self) -> Any:

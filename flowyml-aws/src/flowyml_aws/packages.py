@@ -48,6 +48,9 @@ APPROVALS: Mapping[ApprovalStatus, str] = {
 }
 DECISIONS: Mapping[str, ApprovalStatus] = {"Approved": "approved", "Rejected": "rejected"}
 
+NEEDED: Final = ("name", "uri", "digest", "key")
+"""Facts without which a package is no version."""
+
 MARK = re.compile(r"\[flowyml (?P<version>[^\[\]]+) (?P<key>\S+)\]$")
 LONGEST_LABEL = 400
 LONGEST_URI = 250
@@ -144,10 +147,19 @@ def model_version(package: Mapping[str, Any], aliases: Mapping[str, str]) -> Mod
     Args:
         package: The answer of ``describe_model_package``; one that FlowyML made.
         aliases: Version by alias, of the whole group.
+
+    Raises:
+        DeliveryError: Somebody took away a property of it, so that it cannot be read any more.
     """
     facts = read_properties(package.get("CustomerMetadataProperties") or {})
     own = facts.get("flowyml", {})
     serving = facts.get("serving") or {}
+    if missing := [f"flowyml.{name}" for name in NEEDED if name not in own]:
+        message = (
+            f"{', '.join(missing)} is gone from the metadata of {package['ModelPackageArn']}; put "
+            "back there what it was, or delete this package and register the model anew"
+        )
+        raise DeliveryError(message)
     version = str(own.get("version", package["ModelPackageVersion"]))
     return ModelVersion(
         name=str(own["name"]),

@@ -9,6 +9,7 @@ from typing import Any, Self
 from attrs import define, evolve, field
 
 from flowyml.plugins import Component, hookimpl
+from flowyml.plugins.limits import positive
 from flowyml_aws.faults import is_transient
 from flowyml_aws.neighbours import region_beside, store_beside
 from flowyml_aws.sessions import Account
@@ -32,7 +33,7 @@ class SageMakerComponent(Component):
     region: str | None = field(default=None, kw_only=True)
     profile: str | None = field(default=None, kw_only=True)
     endpoint_url: str | None = field(default=None, kw_only=True)
-    timeout: float = field(default=60.0, kw_only=True)
+    timeout: float = field(default=60.0, kw_only=True, validator=positive)
     _neighbour: S3ArtifactStore | None = field(default=None, init=False, repr=False)
 
     def beside(self, others: Sequence[Component]) -> Self:

@@ -13,6 +13,7 @@ from attrs import define, evolve, field
 from flowyml.errors import DeliveryError
 from flowyml.plugins import BucketStore, hookimpl
 from flowyml.plugins.bucket_store import check_bucket_name, check_prefix
+from flowyml.plugins.limits import positive
 from flowyml.records import Check
 from flowyml_aws.buckets import S3Bucket
 from flowyml_aws.checks import looked_at
@@ -54,7 +55,7 @@ class S3ArtifactStore(BucketStore):
     storage_class: str | None = None
     tags: dict[str, str] = field(factory=dict)
     requester_pays: bool = False
-    timeout: float = 60
+    timeout: float = field(default=60, validator=positive)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what is most often pasted by mistake."""

@@ -10,6 +10,7 @@ from attrs import define, field
 from flowyml.errors import ConfigurationError, Problem
 from flowyml.plugins import BucketStore, hookimpl
 from flowyml.plugins.bucket_store import check_bucket_name, check_prefix
+from flowyml.plugins.limits import positive
 from flowyml_azure.containers import AzureContainer
 from flowyml_azure.faults import explained, is_transient
 
@@ -33,7 +34,7 @@ class AzureArtifactStore(BucketStore):
     prefix: str = ""
     account_name: str | None = None
     connection_string: str | None = field(default=None, repr=False)
-    timeout: int = 60
+    timeout: int = field(default=60, validator=positive)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what is most often pasted by mistake, and a store that nobody could find."""

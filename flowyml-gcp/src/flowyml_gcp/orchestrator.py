@@ -12,6 +12,7 @@ from attrs import define, field
 from flowyml.errors import ConfigurationError
 from flowyml.plugins import Component
 from flowyml.plugins.errands import ANSWER, ARCHIVE, Errand
+from flowyml.plugins.limits import positive
 from flowyml.plugins.remote import Job, RemoteOrchestrator
 from flowyml.records import Check
 from flowyml_gcp.checks import looked_at
@@ -76,7 +77,7 @@ class VertexAIOrchestrator(VertexComponent, RemoteOrchestrator):
     network: str | None = field(default=None, kw_only=True)
     spot: bool = field(default=False, kw_only=True)
     labels: dict[str, str] = field(factory=dict, kw_only=True)
-    deadline: float = field(default=86400.0, kw_only=True)
+    deadline: float = field(default=86400.0, kw_only=True, validator=positive)
 
     def beside(self, others: Sequence[Component]) -> Self:
         """Take project and location, and where errands go through, from the others."""

@@ -9,6 +9,7 @@ from attrs import define, field
 
 from flowyml.plugins import BucketStore, hookimpl
 from flowyml.plugins.bucket_store import check_bucket_name, check_prefix
+from flowyml.plugins.limits import positive
 from flowyml_gcp.buckets import GCSBucket
 from flowyml_gcp.faults import explained, is_transient
 
@@ -40,7 +41,7 @@ class GCSArtifactStore(BucketStore):
     endpoint_url: str | None = None
     kms_key_name: str | None = None
     storage_class: str | None = None
-    timeout: float = 60.0
+    timeout: float = field(default=60.0, validator=positive)
 
     def __attrs_post_init__(self) -> None:
         """Refuse what is most often pasted by mistake."""

@@ -13,6 +13,7 @@ from attrs import define, field
 
 from flowyml.errors import ConfigurationError, DeliveryError
 from flowyml.plugins import Component, hookimpl
+from flowyml.plugins.limits import positive
 from flowyml.records import Check
 from flowyml_gcp.checks import looked_at
 from flowyml_gcp.clients import make_client
@@ -51,7 +52,7 @@ class VertexComponent(Component):
     project: str | None = field(default=None, kw_only=True)
     location: str | None = field(default=None, kw_only=True)
     endpoint_url: str | None = field(default=None, kw_only=True)
-    deadline: float = field(default=1800.0, kw_only=True)
+    deadline: float = field(default=1800.0, kw_only=True, validator=positive)
 
     def beside(self, others: Sequence[Component]) -> Self:
         """Take project and location from the other Google components, then the environment."""
