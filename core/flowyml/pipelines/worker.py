@@ -22,9 +22,9 @@ from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.execution import execute
 from flowyml.pipelines.failures import StepTimeoutError
 from flowyml.pipelines.finding import find_reference
+from flowyml.pipelines.given import context_of
 from flowyml.pipelines.luggage import for_the_way_back, unpack_there
 from flowyml.pipelines.notices import plain_warnings
-from flowyml.pipelines.resume import context_of
 from flowyml.pipelines.workplace import Workplace
 from flowyml.records import RunInfo, StepOutcome, StepStatus, StepTask
 from flowyml.routing.deliver import Courier
