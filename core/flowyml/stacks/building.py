@@ -16,7 +16,15 @@ from flowyml.plugins.discovery import Catalog
 from flowyml.plugins.roles import BUILTIN_ROLES, SETTINGS, Role
 from flowyml.spelling import meant
 from flowyml.stacks.hooks import Hooks
-from flowyml.stacks.nodes import Entry, ListNode, MappingNode, Node, ScalarNode
+from flowyml.stacks.nodes import (
+    Entry,
+    ListNode,
+    MappingNode,
+    Node,
+    ScalarNode,
+    text_beside,
+    with_type,
+)
 from flowyml.stacks.ruling import ROUTING, Ruling
 from flowyml.stacks.seats import Member, seat_members
 from flowyml.stacks.secrecy import component_secrets, redact, said
@@ -116,7 +124,7 @@ class _Builder:
     def _fill(self) -> None:
         for role in ALWAYS:
             if self.node.get(role) is None:
-                self._component(role, role, _local(self.node))
+                self._component(role, role, with_type(text_beside("local", self.node)))
 
     def _further_stores(self) -> None:
         node = self.node.get(FURTHER_STORES)
@@ -142,7 +150,7 @@ class _Builder:
             return
         for item in node.items:
             bare = isinstance(item, ScalarNode)
-            self._component("extension", None, _with_type(item) if bare else item)
+            self._component("extension", None, with_type(item) if bare else item)
 
     def _component(self, role: str, name: str | None, node: Node) -> None:
         """Add the component of a node; without a name it is called after its type."""
@@ -252,16 +260,6 @@ class _Builder:
         self.structurer.note(
             message, key, meant(key.text, known) or f"known keys: {', '.join(known)}"
         )
-
-
-def _local(beside: Node) -> MappingNode:
-    """Return ``{ type: local }``, as if it stood where another node stands."""
-    return _with_type(ScalarNode("local", quoted=True, location=beside.location, span=beside.span))
-
-
-def _with_type(type_: Node) -> MappingNode:
-    key = ScalarNode("type", quoted=True, location=type_.location, span=type_.span)
-    return MappingNode((Entry(key, type_),), type_.location, type_.span)
 
 
 def _position(node: Node) -> tuple[int, int]:

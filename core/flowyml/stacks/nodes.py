@@ -10,7 +10,17 @@ from attrs import evolve, field, frozen
 
 from flowyml.errors import Location
 
-__all__ = ["Entry", "ListNode", "MappingNode", "Node", "ScalarNode", "describe", "plain_value"]
+__all__ = [
+    "Entry",
+    "ListNode",
+    "MappingNode",
+    "Node",
+    "ScalarNode",
+    "describe",
+    "plain_value",
+    "text_beside",
+    "with_type",
+]
 
 _INTEGER = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -99,6 +109,17 @@ class ListNode:
 
 
 Node: TypeAlias = ScalarNode | MappingNode | ListNode
+
+
+def text_beside(text: str, other: Node) -> ScalarNode:
+    """Return a text as if it stood where another node stands."""
+    return ScalarNode(text, quoted=True, location=other.location, span=other.span)
+
+
+def with_type(type_: Node) -> MappingNode:
+    """Return ``{ type: ... }`` as if it stood where its type stands."""
+    entry = Entry(text_beside("type", type_), type_)
+    return MappingNode((entry,), type_.location, type_.span)
 
 
 def plain_value(text: str) -> str | int | float | bool | None:

@@ -11,7 +11,14 @@ import attrs
 from flowyml.errors import ConfigurationError, Location, Problem
 from flowyml.spelling import meant
 from flowyml.stacks.glance import PLUGINS_STACK, SECTIONS
-from flowyml.stacks.nodes import Entry, MappingNode, ScalarNode, plain_value
+from flowyml.stacks.nodes import (
+    Entry,
+    MappingNode,
+    ScalarNode,
+    plain_value,
+    text_beside,
+    with_type,
+)
 
 __all__ = ["builtin_node", "stack_names", "stack_nodes"]
 
@@ -70,10 +77,8 @@ def builtin_node() -> MappingNode:
     """Return the built-in stack as if a file said it."""
     place, span = Location("<built-in>"), (0, 0)
     local = ScalarNode("local", quoted=True, location=place, span=span)
-    type_ = ScalarNode("type", quoted=True, location=place, span=span)
-    component = MappingNode((Entry(type_, local),), place, span)
-    roles = [ScalarNode(role, quoted=True, location=place, span=span) for role in _BUILTIN_ROLES]
-    return MappingNode(tuple(Entry(role, component) for role in roles), place, span)
+    entries = [Entry(text_beside(role, local), with_type(local)) for role in _BUILTIN_ROLES]
+    return MappingNode(tuple(entries), place, span)
 
 
 def _mappings(entries: tuple[Entry, ...], problems: list[Problem]) -> dict[str, MappingNode]:
