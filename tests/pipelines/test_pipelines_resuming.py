@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 from tests.pipelines.conftest import WriteFile
 
 from flowyml import Pipeline, secret, step
-from flowyml.errors import PipelineError
+from flowyml.errors import MetadataError, PipelineError
 from flowyml.metadata.lease import Lease
 from flowyml.metadata.rows import RunRecord
 from flowyml.metadata.store import MetadataStore
@@ -337,3 +338,14 @@ def test_a_run_of_a_pipeline_that_is_another_by_now_cannot_go_on(
     with MetadataStore.open(project.metadata_path) as metadata:
         assert metadata.run(failed.run_id).status is RunStatus.FAILED
         assert [step.attempts for step in metadata.steps(failed.run_id)] == [1, 1]
+
+
+def test_a_run_whose_steps_are_lost_is_not_done(write_file: WriteFile, project: Project) -> None:
+    """SQLite may miss that a part of its file is damaged."""
+    write_file("flow.py", TUNED)
+    failed = find_pipeline("flow.py", project).run()
+    with closing(sqlite3.connect(project.metadata_path)) as database, database:
+        database.execute("DELETE FROM steps")
+
+    with pytest.raises(MetadataError, match=rf"the steps of the run {failed.run_id} are lost"):
+        resume(failed.run_id)

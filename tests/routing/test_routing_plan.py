@@ -302,6 +302,7 @@ def test_a_rule_whose_type_is_misspelt_asks_what_was_meant(shop: Workshop) -> No
     (found,) = planned(shop, FraudModel, FraudModell=Rule()).problems
     assert found.problem.hint == "did you mean 'FraudModel'?"
     assert said(planned(shop, Models, Models=Rule())) == []
+    assert said(planned(shop, Any, **{"shop.rows.Dataset": Rule()})) == []
 
 
 def test_a_type_that_nobody_could_load_is_an_error(shop: Workshop) -> None:

@@ -212,6 +212,12 @@ def test_what_nothing_holds_is_an_error_that_names_the_type(store: Any) -> None:
         store.pack(file)
 
 
+def test_a_view_is_not_silently_made_bytes(store: Any) -> None:
+    """A step that takes it from the store would be given something else than one that runs here."""
+    with pytest.raises(SerializationError, match=r"memoryview cannot be stored: .* as bytes;"):
+        store.pack(memoryview(b"abc"))
+
+
 def test_a_class_alone_tells_its_format() -> None:
     """For the plan, which has no value yet."""
     assert serializer_name(dict) == "json"

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flowyml.errors import PipelineError
+from flowyml.errors import MetadataError, PipelineError
 from flowyml.metadata.lease import Lease
-from flowyml.metadata.rows import FINISHED, RunRecord
+from flowyml.metadata.rows import FINISHED, RunRecord, StepRecord
 from flowyml.metadata.store import MetadataStore
 from flowyml.pipelines.context import Context, secret
 from flowyml.pipelines.finding import find_reference
@@ -76,7 +76,7 @@ def _go_on(
     record = metadata.run(record.run_id)  # another process may have gone on with it meanwhile
     if record.status is RunStatus.DONE and not metadata.debts(record.run_id):
         return read_result(metadata, record.run_id, project, stack)
-    steps = metadata.steps(record.run_id)
+    steps = _steps_of(record, metadata)
     finished = {step.name for step in steps if step.status in FINISHED}
     unfinished = {step.name for step in steps} - finished
     given = dict(parameters or {})
@@ -106,6 +106,21 @@ def _go_on(
         return undertaking.proceed(metadata, executor, lease, finished)
     finally:
         stack.hooks.close_executor(executor)
+
+
+def _steps_of(record: RunRecord, metadata: MetadataStore) -> list[StepRecord]:
+    """Return the steps of a run; without any it would seem done.
+
+    Raises:
+        MetadataError: They are lost: there is no pipeline without any.
+    """
+    if steps := metadata.steps(record.run_id):
+        return steps
+    message = (
+        f"the steps of the run {record.run_id} are lost, the metadata store is damaged; restore it "
+        "from a backup, or begin a new run"
+    )
+    raise MetadataError(message)
 
 
 def _as_left_out(parameters: Mapping[str, Any], record: RunRecord) -> Context:

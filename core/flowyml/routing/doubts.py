@@ -155,7 +155,8 @@ def misspelt_rules(stack: Stack) -> Iterator[tuple[str, Problem]]:
     """Yield the rules whose type is most likely another one that FlowyML knows, by their name."""
     known = {*artifacts.__all__, *class_names(), "default"}
     for name in stack.rules:
-        if name not in known and (close := meant(name, known, closeness=0.8)):
+        own = name.rpartition(".")[2]  # of a qualified name, which may be of anybody's module
+        if own not in known and (close := meant(own, known, closeness=0.8)):
             message = f"the rule for {name!r} speaks for no type that FlowyML knows"
             yield name, Problem(message, stack.rule_places.get(name), close)
 

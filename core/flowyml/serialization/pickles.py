@@ -57,7 +57,10 @@ class Pickle:
         return "data.pkl"
 
     def writer(self, value: object) -> Write:
-        """Try nothing yet: only pickling itself tells whether it works."""
+        """Refuse what would come back as something else; else only pickling tells if it works."""
+        if type(value) is memoryview:  # below an object it is for that to say what it makes of it
+            message = "it would come back as bytes; return bytes(...) of it"
+            raise SerializationError(message)
         return lambda sink: self._write(sink, value)
 
     def _write(self, sink: FileSink, value: object) -> None:
