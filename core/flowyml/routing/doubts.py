@@ -20,13 +20,6 @@ from flowyml.stacks.stack import Stack
 
 __all__ = ["Doubts", "misspelt_rules"]
 
-SWITCHES = {
-    "register_model": "register",
-    "deploy_model": "deploy",
-    "log_metrics": "log_to_tracker",
-    "log_parameters": "log_to_tracker",
-}
-
 OPEN = ("{name}", "{version}", "{artifact_name}", "{output_name}")
 """Placeholders that are not filled in yet, and whose values may keep two outputs apart."""
 
@@ -108,10 +101,12 @@ class Doubts:
 
     def _missing_components(self) -> Iterator[PlanProblem]:
         """Find rules that ask for what the stack does not have."""
+        hooks = [hook for role in self.stack.roles.values() for hook in role.hooks]
+        switches = {hook.name: hook.switch for hook in hooks if hook.switch}
         for output in self.outputs:
             for delivery in output.deliveries:
-                switch = SWITCHES.get(delivery.hook)
-                asked = switch is not None and getattr(output.rule, switch) is True
+                switch = switches.get(delivery.hook)
+                asked = switch is not None and getattr(output.rule, switch, None) is True
                 if asked and not self.stack.of_role(delivery.role):
                     message = (
                         f"{output.place}: its rule says {switch}: true, but the stack "
