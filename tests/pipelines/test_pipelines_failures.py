@@ -56,6 +56,21 @@ def test_a_failed_run_raises_nothing() -> None:
     assert isinstance(raised.value.__cause__, ZeroDivisionError)
 
 
+def test_what_an_async_step_raises_comes_of_nothing_of_ours() -> None:
+    """That no event loop ran before its own is not why it failed."""
+
+    @step
+    async def work() -> int:
+        return 1 // 0
+
+    result = run(work)
+
+    said = str(result.error)
+    assert said.startswith("step 'work' raised ZeroDivisionError")
+    assert said.count("Traceback") == 1
+    assert "event loop" not in said
+
+
 def test_a_text_that_is_not_valid_is_told_with_escapes() -> None:
     """A file name may be of bytes that are no text, and errors quote it."""
 

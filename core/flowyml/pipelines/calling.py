@@ -73,11 +73,18 @@ def _awaited(coroutine: Coroutine[Any, Any, object]) -> object:
     """Run a coroutine to its end, also where an event loop runs in this thread (a notebook)."""
     import asyncio  # noqa: PLC0415  # sixty modules that few steps need
 
+    if _runs_a_loop(asyncio.get_running_loop):
+        return _Elsewhere(lambda: asyncio.run(coroutine)).result(None)
+    return asyncio.run(coroutine)
+
+
+def _runs_a_loop(find: Callable[[], object]) -> bool:
+    """Whether an event loop runs; that none does is no part of what a step raises later."""
     try:
-        asyncio.get_running_loop()
+        find()
     except RuntimeError:
-        return asyncio.run(coroutine)
-    return _Elsewhere(lambda: asyncio.run(coroutine)).result(None)
+        return False
+    return True
 
 
 def _within(step: AnyStep, work: Callable[[], object]) -> object:

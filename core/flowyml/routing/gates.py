@@ -63,7 +63,12 @@ def _failing(name: str, bound: float, metrics: Mapping[Any, Any]) -> str | None:
         return f"{name} has the threshold {bound!r}, which is no finite number"
     if number is None:
         return f"{name} is {value!r}, which is no finite number (it has to be at least {bound:g})"
-    return None if number >= least else f"{name} is {number:g}, below {bound:g}"
+    if number >= least:
+        return None
+    found, wanted = f"{number:g}", f"{bound:g}"
+    if found == wanted:  # they differ further behind
+        found, wanted = repr(number), repr(least)
+    return f"{name} is {found}, below {wanted}"
 
 
 def _number(value: object) -> float | None:
