@@ -26,6 +26,8 @@ __all__ = ["LocalModelDeployer"]
 
 DEPLOYER: Final = "local"
 
+LAST_PORT: Final = 65535
+
 Status = Literal["serving", "stopped", "failed"]
 
 
@@ -48,9 +50,15 @@ class LocalModelDeployer(ModelDeployer):
 
     path: Path = field(default=Path(".flowyml/endpoints"), converter=Path)
     host: str = "127.0.0.1"
-    port: int | None = None
+    port: int | None = field(default=None)
     start_timeout: float = field(default=60.0, validator=positive)
     _registry: LocalModelRegistry | None = field(default=None, init=False, repr=False, eq=False)
+
+    @port.validator
+    def _check_port(self, _attribute: object, port: int | None) -> None:
+        if port is not None and not 0 <= port <= LAST_PORT:
+            message = f"port is a number up to {LAST_PORT}, not {port}"
+            raise ValueError(message)
 
     def beside(self, others: Sequence[Component]) -> Self:
         """Learn from the local registry, if the stack has it, where models import their code."""

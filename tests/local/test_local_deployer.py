@@ -522,3 +522,10 @@ def test_a_damaged_record_is_named(deployer: LocalModelDeployer, endpoint: str) 
 
     with pytest.raises(DeliveryError, match=r"the record .*\.json of an endpoint is damaged"):
         deployer.list_deployments()
+
+
+@pytest.mark.parametrize("port", [-1, 65536])
+def test_a_port_that_is_none_is_refused(port: int) -> None:
+    """When the stack is read, not when the first model is deployed."""
+    with pytest.raises(ValueError, match=f"port is a number up to 65535, not {port}"):
+        LocalModelDeployer(port=port)

@@ -371,6 +371,15 @@ def test_no_error_shows_a_secret(build: Build, text: str, monkeypatch: pytest.Mo
     assert caught.value.__context__ is None
 
 
+def test_a_short_value_of_a_variable_leaves_the_message_legible(
+    build: Build, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is no longer than three characters stands in any text; it is not looked for."""
+    monkeypatch.setenv("LETTER", "e")
+    with pytest.raises(ConfigurationError, match=r"gcs': tier: expected one of hot, cold"):
+        build("plugins: { artifact_store: { type: gcs, bucket: b, tier: ${LETTER} } }")
+
+
 def test_no_repr_shows_a_secret(build: Build, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither that of the stack nor that of the component."""
     monkeypatch.setenv("TOKEN", "hunter2-abc")

@@ -19,7 +19,7 @@ from flowyml.errors import FlowyMLError, Location, Problem
 from flowyml.spelling import meant
 from flowyml.stacks.interpolation import resolve
 from flowyml.stacks.nodes import ListNode, MappingNode, Node, ScalarNode
-from flowyml.stacks.secrecy import HIDDEN, said
+from flowyml.stacks.secrecy import HIDDEN, SHORTEST, said
 from flowyml.stacks.shapes import UNFIT, WrongValueError, make_converter
 
 __all__ = ["Structurer"]
@@ -83,7 +83,8 @@ class Structurer:
         if without and isinstance(value, dict):
             value.pop(without, None)
         made, faults = self._attempt(cls, value)
-        hidden = sorted(_secrets(cls, node, value), key=len, reverse=True)
+        texts = (text for text in _secrets(cls, node, value) if len(text) >= SHORTEST)
+        hidden = sorted(texts, key=len, reverse=True)
         for fault in faults:
             place = _locate(node, fault.path, at_key=fault.at_key)
             where = ".".join(str(key) for key in fault.path)
