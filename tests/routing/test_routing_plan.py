@@ -279,6 +279,12 @@ def test_what_is_most_likely_not_meant_is_a_warning(shop: Workshop) -> None:
     assert said(planned(shop, Model, Model=auto)) == [
         "warning: step0.out0 is deployed without a look at any metric"
     ]
+    unseen = Rule(deploy=True, deploy_min_metrics={"accuracy": 0.9})
+    assert said(planned(shop, Model, Model=unseen)) == [
+        "warning: step0.out0: nothing looks at the deploy_min_metrics of its rule"
+    ]
+    by_hand = Rule(deploy=True, deploy_condition="manual", deploy_min_metrics={"accuracy": 0.9})
+    assert said(planned(shop, Model, Model=by_hand)) == []
     del shop.components["model_registry"]
     register = Rule(register=True)
     rule = "its rule says register: true, but the stack 'test' has no model_registry"

@@ -116,12 +116,16 @@ class Doubts:
                     yield PlanProblem("warning", Problem(message, hint=hint))
 
     def _open_gates(self) -> Iterator[PlanProblem]:
-        """Find models that are deployed whatever they are worth."""
+        """Find models that are deployed whatever they are worth, and thresholds nobody looks at."""
         for output in self.outputs:
-            for delivery in _calls(output):
-                if delivery.hook == "deploy_model" and delivery.waits_for is None:
+            for delivery in (each for each in _calls(output) if each.hook == "deploy_model"):
+                if delivery.waits_for is None:
                     message = f"{output.place} is deployed without a look at any metric"
                     hint = "give its rule deploy_min_metrics"
+                    yield PlanProblem("warning", Problem(message, hint=hint))
+                elif output.rule.deploy_min_metrics and output.rule.deploy_condition is None:
+                    message = f"{output.place}: nothing looks at the deploy_min_metrics of its rule"
+                    hint = "say deploy_condition: auto; without a condition it is manual"
                     yield PlanProblem("warning", Problem(message, hint=hint))
 
     def _unused_rules(self, declared: Iterable[DeclaredOutput]) -> Iterator[PlanProblem]:
