@@ -131,7 +131,8 @@ def test_a_missing_attribute_is_told(project: Project, write_file: WriteFile) ->
 
     with pytest.raises(PipelineError, match=r"no 'servin' in two.py; did you mean 'serving'\?"):
         find_pipeline("two.py:servin", project)
-    with pytest.raises(PipelineError, match=r"'work' in two\.py is of the type Step, not a pipeline"):
+    no_pipeline = r"'work' in two\.py is of the type Step, not a pipeline"
+    with pytest.raises(PipelineError, match=no_pipeline):
         find_pipeline("two.py:work", project)
 
 
