@@ -429,7 +429,7 @@ class TestFailing:
         sagemaker: SageMakerServer,
     ) -> None:
         """What SageMaker is still at work on is left to it, and found by the next attempt."""
-        hasty = attrs.evolve(deployer, wait_minutes=0).reading(store)
+        hasty = attrs.evolve(deployer, wait_minutes=1e-9).reading(store)
         sagemaker.steer(polls=10)
         with pytest.raises(DeliveryError, match="`flowyml resume` goes on waiting"):
             hasty.deploy_model(model, ENDPOINT, a_context())

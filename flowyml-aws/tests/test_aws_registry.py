@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -12,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.servers.aws import a_context, a_model, a_registration
+from tests.servers.proxy import Fault, Proxy, refusal
 from tests.servers.sagemaker import SageMakerServer
 
 from flowyml.errors import DeliveryError, IntegrityError, NotFoundError
@@ -95,6 +97,37 @@ class TestRegistering:
         said = r"^flowyml\.digest is gone from the metadata of arn:.*/1; put back"
         with pytest.raises(DeliveryError, match=said):
             model_version(described, {})
+
+    @pytest.mark.parametrize("kind", ["refuse", "shorten"])
+    @pytest.mark.parametrize(
+        ("asked", "call"),
+        {
+            b"ListModelPackages": lambda registry: registry.list_models("fraud_detector"),
+            b"ListModelPackageGroups": lambda registry: registry.list_models(None),
+            b"UpdateModelPackage": lambda registry: registry.set_approval(
+                "fraud_detector", "1.0.0", "approved", "good"
+            ),
+            b"AddTags": lambda registry: registry.set_alias("fraud_detector", "1.0.0", "best"),
+        }.items(),
+    )
+    def test_what_is_no_whole_answer_of_sagemaker_counts_for_nothing(
+        self,
+        registry: SageMakerModelRegistry,
+        store: S3ArtifactStore,
+        sagemaker: SageMakerServer,
+        asked: bytes,
+        call: Callable[[SageMakerModelRegistry], object],
+        kind: Any,
+    ) -> None:
+        """A page of a proxy, or half an answer, is no empty list and no change that was made."""
+        registry.register_model(a_registration(store), a_context())
+        page = refusal("200 OK", "<html>Sign in</html>", Content_Type="text/html")
+        with Proxy(sagemaker.url).serving() as proxy:
+            behind = SageMakerModelRegistry(endpoint_url=proxy.url).beside([store])
+            proxy.faults = [Fault(kind, matching=b"SageMaker." + asked + b"\r\n", answer=page)]
+            with pytest.raises(DeliveryError, match="answer is none that the service") as refused:
+                call(behind)
+        assert refused.value.transient
 
     def test_one_kind_of_content_is_one(
         self, registry: SageMakerModelRegistry, store: S3ArtifactStore

@@ -1,11 +1,11 @@
-"""What S3 says in its answers, and other servers and proxies do not: the client looks for it."""
+"""What AWS says in its answers, and other servers and proxies do not: the client looks for it."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
-__all__ = ["attend"]
+__all__ = ["attend", "attend_sagemaker"]
 
 SIGNS: Final[Mapping[str, tuple[str, ...]]] = {
     "CompleteMultipartUpload": ("ETag",),
@@ -34,6 +34,12 @@ def attend(client: Any) -> Any:
     return client
 
 
+def attend_sagemaker(client: Any) -> Any:
+    """Let a client for SageMaker take no answer for one of SageMaker's that is none; return it."""
+    client.meta.events.register("after-call.sagemaker", _refuse_part)
+    return client
+
+
 def _refuse_foreign(
     *, http_response: Any, parsed: Mapping[str, Any], model: Any, **_: object
 ) -> None:
@@ -44,6 +50,23 @@ def _refuse_foreign(
     status = http_response.status_code
     if status < REFUSED and signs and not any(_says(parsed.get(sign)) for sign in signs):
         message = f"{model.name} was answered {status} without {' or '.join(signs)}"
+        raise ResponseParserError(message)
+
+
+def _refuse_part(*, http_response: Any, parsed: Mapping[str, Any], model: Any, **_: object) -> None:
+    """Refuse a page, which has no id of AWS's for the request, and an answer that was cut.
+
+    botocore reads both as an answer that says nothing: a list without entries, a change made.
+    """
+    from botocore.parsers import ResponseParserError
+
+    status, told = http_response.status_code, parsed.get("ResponseMetadata", {})
+    announced = told.get("HTTPHeaders", {}).get("content-length", "")
+    if status < REFUSED and not told.get("RequestId"):
+        message = f"{model.name} was answered {status} without the id of a request"
+        raise ResponseParserError(message)
+    if announced.isdecimal() and len(http_response.content) < int(announced):
+        message = f"the answer to {model.name} ended before its {announced} bytes"
         raise ResponseParserError(message)
 
 

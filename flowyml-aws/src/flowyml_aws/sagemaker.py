@@ -10,6 +10,7 @@ from attrs import define, evolve, field
 
 from flowyml.plugins import Component, hookimpl
 from flowyml.plugins.limits import positive
+from flowyml_aws.answers import attend_sagemaker
 from flowyml_aws.faults import is_transient
 from flowyml_aws.neighbours import region_beside, store_beside
 from flowyml_aws.sessions import Account
@@ -56,7 +57,7 @@ class SageMakerComponent(Component):
     @cached_property
     def client(self) -> Any:
         """The client for SageMaker; making it asks nobody."""
-        return self.account.client("sagemaker")
+        return attend_sagemaker(self.account.client("sagemaker"))
 
     @cached_property
     def store(self) -> S3ArtifactStore:
