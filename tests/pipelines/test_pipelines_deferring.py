@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from tests.pipelines.conftest import WriteFile
 
 import flowyml
 from flowyml import Metrics, Model, Pipeline, step
+from flowyml.errors import DeliveryError
 from flowyml.pipelines.result import RunResult
 from flowyml.pipelines.resume import resume
 from flowyml.records import RunStatus, StepStatus
@@ -74,6 +76,31 @@ def test_a_step_runs_again_until_all_that_it_delivered_is_stored(each: Any, bloc
     stored = {delivery.output for delivery in paid.deliveries if delivery.hook == "store_artifact"}
     assert {artifact.output for artifact in paid.artifacts} == stored
     assert len(stored - {each.name})
+
+
+def test_a_step_that_went_on_without_what_it_could_not_store_runs_again(
+    write_file: WriteFile, blocked: Path
+) -> None:
+    """Its run owes that, and says that it is paid when the run is gone on with."""
+    write_file("flowyml.yaml", CONFIG.replace("on_error: defer, ", ""))
+
+    @step
+    def careless() -> int:
+        with suppress(DeliveryError):
+            flowyml.store_artifact({"a": 1}, name="kept")
+        return 1
+
+    pipeline = Pipeline("test").add_step(careless)
+
+    owing = pipeline.run()
+    still = resume(owing.run_id, pipeline=pipeline)
+    blocked.unlink()
+    paid = resume(owing.run_id, pipeline=pipeline)
+
+    assert (owing.status, status_of(owing)) == (RunStatus.INCOMPLETE, StepStatus.PENDING)
+    assert (still.status, status_of(still)) == (RunStatus.INCOMPLETE, StepStatus.PENDING)
+    paid.raise_for_status()
+    assert paid.outputs["careless.kept"] == {"a": 1}
 
 
 def test_what_can_be_stored_when_the_run_ends_needs_no_second_one(blocked: Path) -> None:

@@ -10,6 +10,7 @@ from operator import not_
 from attrs import define, field
 
 from flowyml.errors import SerializationError
+from flowyml.records import Producer
 from flowyml.routing.attempts import Attempts
 from flowyml.routing.parcels import Parcel
 from flowyml.routing.storing import StoreCall, Storing
@@ -30,6 +31,7 @@ class Depot:
     storing: Storing
     attempts: Attempts
     _unstored: dict[str, StoreCall] = field(factory=dict, init=False)
+    _lost: dict[str, Producer] = field(factory=dict, init=False)
 
     @property
     def unstored(self) -> Sequence[StoreCall]:
@@ -37,8 +39,9 @@ class Depot:
         return list(self._unstored.values())
 
     def lacks(self, step: str | None) -> set[str]:
-        """Return the outputs of a step among that."""
-        producers = [call.parcel.producer for call in self.unstored]
+        """Return the outputs of a step that are not stored, also where it went on without one."""
+        waiting = (call.parcel.producer for call in self.unstored)
+        producers = (*waiting, *list(self._lost.values()))
         return {producer.output for producer in producers if producer.step == step}
 
     def store(self, parcels: Sequence[Parcel], parents: Sequence[int], *, counted: bool) -> None:
@@ -78,15 +81,18 @@ class Depot:
             outcome = self.attempts.attempt(parcel, delivery, call, counted=counted)
         except SerializationError as error:
             # The value is at fault, not its store: waiting does not help, whatever a rule says.
+            self._lost[delivery.key] = parcel.producer
             begun = parcel.deliveries[delivery.key]
             message = f"step {begun.step!r}, output {begun.output!r}: {begun.error}"
             raise SerializationError(message) from error
         except Exception as error:
             if parcel.on_error[delivery.key] == "fail":
+                self._lost[delivery.key] = parcel.producer  # the step may catch it
                 raise self.attempts.failure(parcel.deliveries[delivery.key], error) from error
             self._unstored[delivery.key] = call
         else:
             self._unstored.pop(delivery.key, None)
+            self._lost.pop(delivery.key, None)
             begun = parcel.deliveries[delivery.key]
             parcel.deliveries[delivery.key] = self.attempts.ledger.closed(begun, outcome)
 
