@@ -61,4 +61,7 @@ def _has_ended(pid: str) -> bool:
         stat = Path("/proc", pid, "stat").read_text(errors="replace")
     except OSError:
         return False
-    return stat.rpartition(")")[2].split()[0] in {"Z", "X"}
+    fields = stat.rpartition(")")[2].split()
+    state, threads = fields[0], int(fields[17])
+    # A first thread that has ended shows Z while others may still be writing.
+    return state in {"Z", "X"} and threads <= 1
