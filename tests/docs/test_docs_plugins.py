@@ -13,6 +13,8 @@ from tests.testing.environments import ROOT, Environment, build_wheel
 from flowyml.plugins import hookspecs
 from flowyml.plugins.api import API_VERSION
 
+pytestmark = pytest.mark.once
+
 PLUGINS = ROOT / "docs" / "plugins"
 
 SECTIONS = ["Arguments", "Returns", "Raises", "When it is called again"]

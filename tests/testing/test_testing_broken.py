@@ -56,6 +56,7 @@ def _results(role: str, folder: Path) -> dict[tuple[str, str], set[str]]:
 
 
 @pytest.mark.broken
+@pytest.mark.once
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("role", ROLES)
 def test_each_check_finds_its_mistake(role: str, tmp_path: Path) -> None:

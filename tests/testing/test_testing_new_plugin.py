@@ -101,6 +101,7 @@ def test_new_packages_pass_their_tests_as_written(packages: Environment) -> None
 
 
 @pytest.mark.installs
+@pytest.mark.once
 @pytest.mark.timeout(400)
 def test_new_packages_are_clean(packages: Environment) -> None:
     """By the linter, its format, and the strict type checker."""
