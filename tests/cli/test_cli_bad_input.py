@@ -214,6 +214,14 @@ def test_what_is_empty_is_not_taken_as_left_out(flowyml: Ask, project: Path, wor
     assert sorted(path.name for path in project.iterdir()) == ["pipeline.py"]
 
 
+@pytest.mark.usefixtures("project")
+def test_a_comment_may_be_empty(flowyml: Ask) -> None:
+    """A script that has none to give gives an empty one."""
+    answer = flowyml("model", "approve", "fraud", "--version", "1", "--comment", "")
+
+    assert "has no model 'fraud@1'" in answer.err
+
+
 @pytest.mark.parametrize(
     "words",
     [

@@ -49,13 +49,15 @@ class ProjectCommand(click.Command):
         """Read the command line, and refuse what is empty.
 
         A script writes ``--stack "$STACK"``; where that is not set, the active stack is not meant.
+        Nothing else than empty is meant where that is the default, as of a comment.
         """
         rest = super().parse_args(ctx, args)
         for parameter in self.params:
             name = str(parameter.name)
             given = ctx.params.get(name)
+            was_given = ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE
             is_empty = given == "" or (isinstance(given, tuple) and "" in given)
-            if is_empty and ctx.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            if was_given and is_empty and given != parameter.default:
                 message = "it is empty; say what is meant, or leave it out"
                 raise click.BadParameter(message, ctx=ctx, param=parameter)
         return rest
