@@ -143,7 +143,7 @@ def test_new_packages_are_found_sound_and_work_together(
 
 @pytest.mark.parametrize(
     "name",
-    ["Lab", "", "../lab", "lab store", "1lab", "lab-", "-lab", "flowyml-aws", "true"],
+    ["Lab", " ", "../lab", "lab store", "1lab", "lab-", "-lab", "flowyml-aws", "true"],
 )
 def test_what_cannot_be_a_name_is_refused(ask: Ask, tmp_path: Path, name: str) -> None:
     """And nothing is written."""
