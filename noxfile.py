@@ -10,6 +10,8 @@ import shutil
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import nox
@@ -25,6 +27,9 @@ INSTALLS = {
     "wheel": ("dist/flowyml-*.whl",),
     "sdist": ("dist/flowyml-*.tar.gz",),
 }
+ROOM = 8 * 2**30
+"""Bytes of memory that have to be free where tests keep their files there: they take 2 GiB."""
+
 PIPELINE = """\
 from flowyml import Pipeline, step
 
@@ -78,6 +83,20 @@ def install_for_tests(session: nox.Session, *requirements: str) -> None:
     session.run("python", "-m", "compileall", "-q", *sources, silent=True)
 
 
+@contextmanager
+def files_in_memory() -> Iterator[dict[str, str]]:
+    """Give the variable that lets tests keep their files in memory, where there is plenty.
+
+    A fifth of their time is waiting for the disk, which has to hold each ledger and each artifact.
+    """
+    memory = Path("/dev/shm")  # noqa: S108  # what is made in it is a folder of its own
+    if memory.is_dir() and shutil.disk_usage(memory).free >= ROOM:
+        with tempfile.TemporaryDirectory(dir=memory, ignore_cleanup_errors=True) as folder:
+            yield {"TMPDIR": folder}
+    else:
+        yield {}
+
+
 def install_workspace(session: nox.Session) -> None:
     """Install all packages editable; the plugins without their SDKs, which no check needs."""
     session.install("-e", ".[testing,examples]")
@@ -93,7 +112,9 @@ def tests(session: nox.Session, package: str) -> None:
     folders = [f"{package}/tests"] if plugin else []
     # Whole files go to one worker: their servers start once. conftest.py says which begin.
     spread = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
-    session.run("pytest", "-c", "pyproject.toml", *spread, *folders, *session.posargs)
+    words = (*spread, *folders, *session.posargs)
+    with files_in_memory() as variables:
+        session.run("pytest", "-c", "pyproject.toml", *words, env=variables)
 
 
 @nox.session(default=False, venv_backend="venv")
