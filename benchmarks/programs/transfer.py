@@ -141,11 +141,12 @@ def load(folders, uri):
 
 
 def settle(count):
-    """Let a move of many bytes meet the machine as it would be without the one before it.
+    """Let a move of many bytes to a server meet the machine as it would be without the one before.
 
     What that one wrote is still on its way to the disk; and memory that a virtual machine has not
     used for a while has to be asked for at its host, a page at a time, unless the move before has
-    just given some back. Either takes as long as a good part of the move.
+    just given some back. Either takes as long as a good part of the move. On the local disk both
+    ways need the same of it.
     """
     if count > 2**20:
         os.sync()
@@ -180,7 +181,7 @@ def once(place, value, number):
 
     for ways in (put, ours_there), (get, ours_back):
         for move in ways if number % 2 else reversed(ways):
-            settle(number and size)
+            settle(size if number and place.url else 0)
             move()
     place.folders.delete(uri)
     for made in (name, "read", GOT):
