@@ -41,6 +41,19 @@ def status_of(result: RunResult) -> StepStatus:
     return only.status
 
 
+def paid_once_free(pipeline: Pipeline, blocked: Path) -> RunResult:
+    """Run and resume it in vain, then make room and resume it; until then its step is not done."""
+    owing = pipeline.run()
+    still = resume(owing.run_id, pipeline=pipeline)
+    blocked.unlink()
+    paid = resume(owing.run_id, pipeline=pipeline)
+
+    assert (owing.status, status_of(owing)) == (RunStatus.INCOMPLETE, StepStatus.PENDING)
+    assert (still.status, status_of(still)) == (RunStatus.INCOMPLETE, StepStatus.PENDING)
+    paid.raise_for_status()
+    return paid
+
+
 @step
 def yields_dicts() -> Iterator[Any]:
     yield {"a": 1}
@@ -64,14 +77,8 @@ def test_a_step_runs_again_until_all_that_it_delivered_is_stored(each: Any, bloc
     """It is not done while something is missing, however often the run is gone on with."""
     pipeline = Pipeline("test").add_step(each)
 
-    owing = pipeline.run()
-    still = resume(owing.run_id, pipeline=pipeline)
-    blocked.unlink()
-    paid = resume(owing.run_id, pipeline=pipeline)
+    paid = paid_once_free(pipeline, blocked)
 
-    assert (owing.status, status_of(owing)) == (RunStatus.INCOMPLETE, StepStatus.PENDING)
-    assert (still.status, status_of(still)) == (RunStatus.INCOMPLETE, StepStatus.PENDING)
-    paid.raise_for_status()
     assert status_of(paid) is StepStatus.DONE
     stored = {delivery.output for delivery in paid.deliveries if delivery.hook == "store_artifact"}
     assert {artifact.output for artifact in paid.artifacts} == stored
@@ -92,14 +99,8 @@ def test_a_step_that_went_on_without_what_it_could_not_store_runs_again(
 
     pipeline = Pipeline("test").add_step(careless)
 
-    owing = pipeline.run()
-    still = resume(owing.run_id, pipeline=pipeline)
-    blocked.unlink()
-    paid = resume(owing.run_id, pipeline=pipeline)
+    paid = paid_once_free(pipeline, blocked)
 
-    assert (owing.status, status_of(owing)) == (RunStatus.INCOMPLETE, StepStatus.PENDING)
-    assert (still.status, status_of(still)) == (RunStatus.INCOMPLETE, StepStatus.PENDING)
-    paid.raise_for_status()
     assert paid.outputs["careless.kept"] == {"a": 1}
 
 

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import cached_property
+from functools import cached_property, partial
 from http.client import PARTIAL_CONTENT
 from pathlib import Path
 from typing import Any, Final
@@ -196,15 +196,8 @@ class GCSBucket:
                 return
             path.touch(exist_ok=False)
             fetch = self.calling["retry"](self._fetch)
-            with ThreadPoolExecutor(TOGETHER) as threads:
-                starts = range(0, blob.size, PART_SIZE)
-                fetching = [threads.submit(fetch, blob, path, start) for start in starts]
-                try:
-                    for done in fetching:
-                        done.result()
-                except BaseException:
-                    threads.shutdown(wait=True, cancel_futures=True)
-                    raise
+            starts = range(0, blob.size, PART_SIZE)
+            _do_all(partial(fetch, blob, path, start) for start in starts)
 
     def _fetch(self, blob: Any, path: Path, start: int) -> None:
         """Get one range of an object into its place in a file.
@@ -242,18 +235,23 @@ class GCSBucket:
 
     def delete(self, names: Sequence[str]) -> None:
         """Delete objects; a missing one is no error, and after one that fails no other is begun."""
-        with ThreadPoolExecutor(TOGETHER) as threads:
-            deleting = [threads.submit(self._delete, name) for name in names]
-            try:
-                for done in deleting:
-                    done.result()
-            except BaseException:
-                threads.shutdown(wait=True, cancel_futures=True)
-                raise
+        _do_all(partial(self._delete, name) for name in names)
 
     def _delete(self, name: str) -> None:
         with contextlib.suppress(FileNotFoundError), _missing(name):
             self.blob(name).delete(**self.calling)
+
+
+def _do_all(calls: Iterable[Callable[[], object]]) -> None:
+    """Make some calls at a time; after one that fails no other is begun."""
+    with ThreadPoolExecutor(TOGETHER) as threads:
+        doing = [threads.submit(call) for call in calls]
+        try:
+            for done in doing:
+                done.result()
+        except BaseException:
+            threads.shutdown(wait=True, cancel_futures=True)
+            raise
 
 
 @contextlib.contextmanager
